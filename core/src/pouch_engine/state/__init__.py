@@ -1,0 +1,1 @@
+"""The engine's memory: SQLite in the root directory, one writer."""
