@@ -27,9 +27,7 @@ def describe() -> dict[str, Any]:
         "api": API,
         "hooks": {"common": _hooks(CommonHooks)} | {role: _hooks(cls) for role, cls in ROLES.items()},
         "engine": _methods(pouch_hookspecs.EngineApi),
-        "models": {
-            cls.__name__: _fields(cls) for cls in classes if issubclass(cls, Model) and cls is not Model
-        },
+        "models": {cls.__name__: _fields(cls) for cls in classes if issubclass(cls, Model) and cls is not Model},
         "enums": {cls.__name__: [item.value for item in cls] for cls in classes if issubclass(cls, StrEnum)},
         "errors": _errors(errors.PouchError),
     }
@@ -77,9 +75,7 @@ def _fields(model: type[Model]) -> dict[str, str]:
 def _type_name(annotation: Any) -> str:
     if isinstance(annotation, type) and not hasattr(annotation, "__args__"):
         return annotation.__name__
-    return (
-        str(annotation).replace("pouch_hookspecs.", "").replace("typing.", "").replace("collections.abc.", "")
-    )
+    return str(annotation).replace("pouch_hookspecs.", "").replace("typing.", "").replace("collections.abc.", "")
 
 
 def _default(field: Any) -> str:
@@ -97,9 +93,7 @@ def render() -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print, check or write the description; the exit code says whether the check passed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pouch_hookspecs.describe", description=__doc__.split("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m pouch_hookspecs.describe", description=__doc__.split("\n")[0])
     parser.add_argument("--check", type=Path, metavar="FILE", help="compare with this file")
     parser.add_argument("--write", type=Path, metavar="FILE", help="renew this file")
     options = parser.parse_args(arguments)

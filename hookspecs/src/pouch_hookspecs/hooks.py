@@ -373,9 +373,7 @@ class IsolationHooks:
         """Say what to add to the container; None: nothing."""
 
     @hook(10)
-    def isolation_review(
-        self, container: ContainerView, options: BaseModel, merged: MergedAdjustment
-    ) -> None:
+    def isolation_review(self, container: ContainerView, options: BaseModel, merged: MergedAdjustment) -> None:
         """See what all enhancements together do; raise `Refused` if it breaks what this one promised."""
 
     @hook(30)

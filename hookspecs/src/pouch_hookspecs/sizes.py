@@ -23,9 +23,7 @@ def parse_size(value: object) -> int:
         return value
     match = _FORM.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(
-            f"{value!r} is not a size; write a number with an optional unit b, k, m, g or t, such as 512m"
-        )
+        raise ValueError(f"{value!r} is not a size; write a number with an optional unit b, k, m, g or t, such as 512m")
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 

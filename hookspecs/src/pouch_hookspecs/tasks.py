@@ -230,10 +230,18 @@ class Process(Model):
 
 
 class ExecHandle(Model):
-    """A started exec process: `supervised_pid`'s end is its end."""
+    """A started exec process: `supervised_pid`'s end is its end.
+
+    Attributes:
+        exec_id: of `Process`.
+        supervised_pid: its end is the exec's end.
+        attach_fd: a connection to `process.io.attach_dir/attach` that was made before the process ran and misses
+            nothing. The receiver owns it and must close it. None: connect to the socket.
+    """
 
     exec_id: str
     supervised_pid: int
+    attach_fd: int | None = None
 
 
 class TaskProcess(Model):

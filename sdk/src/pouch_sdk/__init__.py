@@ -1,0 +1,8 @@
+"""Help for authors of Pouch plugins: `OciCommandRuntime`, the conformance suite, templates."""
+
+from __future__ import annotations
+
+from .oci_command import OciCommandRuntime
+from .oci_options import Deadlines, OciCommandOptions
+
+__all__ = ["Deadlines", "OciCommandOptions", "OciCommandRuntime"]

@@ -1,0 +1,162 @@
+"""`pouchd.toml` → models. A wrong key or value is refused with its place in the file.
+
+default-runtime = "runc"
+[runtimes.crun]            # a handler: any name, a driver, the driver's own options
+driver = "runc"
+command = "/usr/bin/crun"
+[isolation.lxcfs]
+default = true
+[storage.overlay]
+[plugins]
+allow = ["pouch-*"]
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from pouch_hookspecs import ByteSize
+from pouch_hookspecs.errors import InvalidArgument, NotFound
+
+DEFAULT_ROOT = Path("/var/lib/pouch")
+DEFAULT_RUN = Path("/run/pouch")
+DEFAULT_CONFIG = Path("/etc/pouch/pouchd.toml")
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class Section(BaseModel):
+    """A table of the file: kebab-case keys, unknown ones refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=_kebab, populate_by_name=True)
+
+
+class HandlerConfig(Section):
+    """A handler: a driver under a name, with options of the driver.
+
+    Attributes:
+        driver: the entry point's name; the handler's own name if empty.
+        required: a default enhancement that is absent stops a container from starting (isolation only).
+        order: place among the enhancements; the plugin's own if None.
+        deadline_factor: multiplies every hook's deadline (a slow machine, a virtual machine).
+        options: the driver's; every other key of the table.
+    """
+
+    driver: str = ""
+    required: bool = True
+    order: int | None = None
+    deadline_factor: float = Field(default=1.0, gt=0)
+    options: Mapping[str, JsonValue] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, table: Any) -> Any:
+        if not isinstance(table, Mapping):
+            return table
+        own = {"driver", "required", "order", "deadline-factor"}
+        options = {key: value for key, value in table.items() if key not in own}
+        return {key: table[key] for key in own if key in table} | {"options": options}
+
+
+class PluginsConfig(Section):
+    """Which plugins may be loaded.
+
+    Attributes:
+        allow: patterns of distribution names (`pouch-*`); empty allows all that are installed.
+        disable: names of plugins that stay off.
+        required: names of handlers without which the daemon does not start.
+    """
+
+    allow: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+
+
+class LogsConfig(Section):
+    """Rotation of container logs, where a container does not say otherwise."""
+
+    max_size: ByteSize = 100 * 2**20
+    max_file: int = Field(default=3, ge=1)
+
+
+class Config(Section):
+    """The whole file.
+
+    Attributes:
+        default_runtime: the handler of containers that name none.
+        default_storage: the storage handler; empty takes the first of overlay and copy that works here.
+        cgroup_parent: where containers' cgroups are made.
+        stop_timeout_seconds: between the stop signal and SIGKILL.
+        runtimes: handlers of kind runtime.
+        storage: handlers of kind storage.
+        networks: handlers of kind network.
+        volumes: handlers of kind volume.
+        isolation: handlers of kind isolation.
+        services: handlers of kind service.
+        plugins: see `PluginsConfig`.
+        logs: see `LogsConfig`.
+    """
+
+    default_runtime: str = "runc"
+    default_storage: str = ""
+    cgroup_parent: str = "/pouch"
+    stop_timeout_seconds: int = Field(default=10, ge=0)
+    runtimes: Mapping[str, HandlerConfig] = Field(default_factory=dict)
+    storage: Mapping[str, HandlerConfig] = Field(default_factory=dict)
+    networks: Mapping[str, HandlerConfig] = Field(default_factory=dict)
+    volumes: Mapping[str, HandlerConfig] = Field(default_factory=dict)
+    isolation: Mapping[str, HandlerConfig] = Field(default_factory=dict)
+    services: Mapping[str, HandlerConfig] = Field(default_factory=dict)
+    plugins: PluginsConfig = PluginsConfig()
+    logs: LogsConfig = LogsConfig()
+
+    def handlers(self, role: str) -> Mapping[str, HandlerConfig]:
+        """The handlers of one role, by name."""
+        sections: dict[str, Mapping[str, HandlerConfig]] = {
+            "runtime": self.runtimes,
+            "storage": self.storage,
+            "network": self.networks,
+            "volume": self.volumes,
+            "isolation": self.isolation,
+            "service": self.services,
+        }
+        return sections[role]
+
+
+def load_config(path: Path | None) -> Config:
+    """Read the configuration; None, or the default path where no file is, gives the defaults.
+
+    Raises:
+        NotFound: a file that was named does not exist.
+        InvalidArgument: the file is not TOML, or a key or value is wrong.
+    """
+    if path is None or (path == DEFAULT_CONFIG and not path.exists()):
+        return Config()
+    try:
+        return parse_config(path.read_text(), str(path))
+    except FileNotFoundError as error:
+        raise NotFound(f"configuration file {path} does not exist") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"configuration file {path} can not be read: {error}") from error
+
+
+def parse_config(text: str, origin: str) -> Config:
+    """Read configuration text; `origin` names it in errors.
+
+    Raises:
+        InvalidArgument: see `load_config`.
+    """
+    try:
+        return Config.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidArgument(f"configuration {origin} is not TOML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise InvalidArgument(f"configuration {origin}: {problems}") from error

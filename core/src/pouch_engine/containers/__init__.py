@@ -1,0 +1,1 @@
+"""Containers: their records and their way: create, start, stop, remove, exec, attach, logs, reconcile."""

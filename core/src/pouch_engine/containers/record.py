@@ -1,0 +1,159 @@
+"""What the engine remembers of a container: one immutable record, replaced as a whole on each change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from pydantic import Field, JsonValue
+
+from pouch_hookspecs import ContainerConfig, Model, Mount, Resources
+from pouch_linux.pidfd import ProcessIdentity
+
+
+class Status(StrEnum):
+    """As docker shows it."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Intent(StrEnum):
+    """What is being done, recorded before it is begun: a daemon that finds it at its start finishes or undoes it."""
+
+    NONE = ""
+    CREATING = "creating"
+    STARTING = "starting"
+    REMOVING = "removing"
+
+
+class Pid(Model):
+    """A process that can be told from a later one with the same number."""
+
+    pid: int
+    start_time: int
+
+    def identity(self) -> ProcessIdentity:
+        """For signals and waiting."""
+        return ProcessIdentity(self.pid, self.start_time)
+
+
+class Command(Model):
+    """What runs in the container: the image's configuration and the request, merged.
+
+    Attributes:
+        args: entrypoint and command.
+        env: `NAME=value`, each name once.
+        working_dir: absolute.
+        user: as text, resolved at each start.
+        stop_signal: a number.
+    """
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    working_dir: str = "/"
+    user: str = ""
+    stop_signal: int = 15
+
+
+class Enhancement(Model):
+    """An isolation enhancement that takes part.
+
+    Attributes:
+        handler: its name.
+        options: its `Options` as plain data.
+        asked: the container asked for it; False: a default of the configuration.
+    """
+
+    handler: str
+    options: Mapping[str, JsonValue]
+    asked: bool
+
+
+class State(Model):
+    """How a container is now.
+
+    Attributes:
+        status: see `Status`.
+        supervised: the process whose end is the container's end.
+        init: its first process, where there is one on this host.
+        exit_code: of the last run.
+        error: why it could not be started, or why its end is not an ordinary one.
+        oom_killed: the last run ended for want of memory.
+        started_at: of the last run.
+        finished_at: of the last run.
+        restart_count: by the restart policy, since the last start by hand.
+        stopped_by_user: the restart policies `always` and `unless-stopped` honour this.
+        unsupervised: its supervisor was killed; its exit code will not be known.
+    """
+
+    status: Status = Status.CREATED
+    supervised: Pid | None = None
+    init: Pid | None = None
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    restart_count: int = 0
+    stopped_by_user: bool = False
+    unsupervised: bool = False
+
+    @property
+    def running(self) -> bool:
+        """There is a process: paused counts."""
+        return self.status in (Status.RUNNING, Status.PAUSED)
+
+
+class Container(Model):
+    """The record.
+
+    Attributes:
+        id: 64 hexadecimal digits.
+        name: unique.
+        created_at: UTC.
+        image_name: the reference that was asked for.
+        image_id: digest of the image's configuration; empty for none.
+        config: the request, as it was judged.
+        command: see `Command`.
+        labels: of image and request.
+        runtime: the handler's name.
+        storage: the handler's name.
+        chain_id: the image's top layer.
+        resources: limits now in force.
+        mounts: volumes and binds.
+        anonymous_volumes: made for this container alone.
+        enhancements: in order.
+        owners: claim → enhancement, of the last start.
+        warnings: told at create.
+        state: see `State`.
+        intent: see `Intent`.
+        remove_volumes: with the intent of removing: the anonymous volumes, too.
+    """
+
+    id: str
+    name: str
+    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    image_name: str
+    image_id: str
+    config: ContainerConfig
+    command: Command
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    runtime: str
+    storage: str
+    chain_id: str
+    resources: Resources = Resources()
+    mounts: tuple[Mount, ...] = ()
+    anonymous_volumes: tuple[str, ...] = ()
+    enhancements: tuple[Enhancement, ...] = ()
+    owners: Mapping[str, str] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    state: State = State()
+    intent: Intent = Intent.NONE
+    remove_volumes: bool = False

@@ -1,0 +1,140 @@
+"""pouchd: wiring, the lock on the root directory, signals, and leaving when nobody needs it.
+
+Containers never depend on the daemon: it may end at any moment, and its next start finds everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from pouch_hookspecs.errors import PouchError
+
+from . import __version__
+from .api.application import Server
+from .config import DEFAULT_CONFIG, DEFAULT_ROOT, DEFAULT_RUN, load_config
+from .containers import restarts
+from .containers.record import Status
+from .engine import Engine
+
+log = logging.getLogger("pouchd")
+
+IDLE_SECONDS = 300.0
+"""A daemon that a command started ends after so long without a container or a client."""
+
+EXIT_IN_USE = 4
+"""Another daemon holds the root directory."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the daemon until a signal (or idleness) ends it; the exit code is for the shell."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.debug else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    os.umask(0o077)
+    os.chdir("/")
+    if os.geteuid() != 0:
+        print("pouchd: must run as root", file=sys.stderr)  # noqa: T201
+        return 1
+    try:
+        with contextlib.ExitStack() as held:
+            for directory in (options.root, options.run):
+                directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+            lock = _lock(options.root)
+            if lock is None:
+                print(f"pouchd: another daemon uses {options.root}", file=sys.stderr)  # noqa: T201
+                return EXIT_IN_USE
+            held.callback(os.close, lock)
+            asyncio.run(_serve(options))
+    except PouchError as error:
+        print(f"pouchd: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    log.info("ended; containers run on")
+    logging.shutdown()
+    os._exit(0)  # threads that a plugin has hung up must not keep the daemon
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pouchd", description="The daemon of the Pouch container engine.")
+    add = parser.add_argument
+    add("--root", type=Path, default=DEFAULT_ROOT, help="what survives a reboot (default: %(default)s)")
+    add("--run", type=Path, default=DEFAULT_RUN, help="what does not, on a tmpfs (default: %(default)s)")
+    add("--socket", type=Path, default=None, help="the API's unix socket (default: RUN/pouch.sock)")
+    add("--group", default="", help="a group that may use the socket besides root")
+    add("--config", type=Path, default=DEFAULT_CONFIG, help="configuration file (default: %(default)s)")
+    add("--no-plugins", action="store_true", help="load no plugins: the way out when one breaks the daemon")
+    add("--debug", action="store_true", help="log more")
+    add("--ready-fd", type=int, default=None, help=argparse.SUPPRESS)
+    add("--autostarted", action="store_true", help="end when idle, as one that a command started does")
+    add("--version", action="version", version=f"pouchd {__version__}")
+    return parser
+
+
+def _lock(root: Path) -> int | None:
+    """Hold the root directory; None if another daemon does."""
+    fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    config = load_config(options.config)
+    engine = await asyncio.to_thread(Engine, config, options.root, options.run, no_plugins=options.no_plugins)
+    try:
+        await asyncio.to_thread(engine.begin)
+        server = Server(engine, options.socket or options.run / "pouch.sock", group=options.group)
+        await server.start()
+        log.info("pouchd %s serves %s", __version__, server.path)
+        _tell_ready(options.ready_fd)
+        idle = asyncio.create_task(_watch_idle(engine, server, ended)) if options.autostarted else None
+        await ended.wait()
+        if idle is not None:
+            idle.cancel()
+        await server.stop()
+    finally:
+        await asyncio.to_thread(engine.close)
+
+
+def _tell_ready(fd: int | None) -> None:
+    if fd is not None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(fd, b"ready\n")
+        os.close(fd)
+
+
+async def _watch_idle(engine: Engine, server: Server, ended: asyncio.Event) -> None:
+    """End once nothing runs, nothing wants to be restarted, and nobody has talked to it for a while."""
+    while True:
+        await asyncio.sleep(IDLE_SECONDS / 10)
+        needed = any(
+            container.state.running or container.state.status is Status.RESTARTING or restarts.wanted(container)
+            for container in engine.containers()
+        )
+        quiet = time.monotonic() - server.last_activity >= IDLE_SECONDS and server.open_connections == 0
+        if quiet and not needed:
+            log.info("idle for %g s: ending", IDLE_SECONDS)
+            ended.set()
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

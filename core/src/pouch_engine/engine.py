@@ -1,0 +1,220 @@
+"""The engine: a thread-safe library that all edges use (Docker's API, CRI, tests). No HTTP in it.
+
+Names of containers may be full ids, unique prefixes of ids, or names. Errors are those of `pouch_hookspecs.errors`.
+"""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import Future
+from pathlib import Path
+
+from pouch_hookspecs import ContainerConfig, Size, TaskProcess
+from pouch_hookspecs.errors import Conflict, Unsupported
+
+from .config import Config
+from .containers import attach, create, exec, kill, reconcile, remove, start, stop
+from .containers.context import Context
+from .containers.exec import Exec, ExecConfig
+from .containers.logs import LogFiles
+from .containers.record import Container
+from .containers.rotation import Rotation
+from .containers.waits import Exit
+from .events.bus import Events
+from .images.store import ImageStore
+from .plugins.registry import Registry
+from .volumes.store import Volumes
+
+
+class Engine:
+    """Everything that Pouch can do.
+
+    Args:
+        config: of the daemon.
+        root: what survives a reboot; the caller holds the lock on it.
+        run: what does not (on a tmpfs); short, since sockets are in it.
+        no_plugins: load no plugins at all.
+
+    Attributes:
+        config: of the daemon.
+        registry: plugins and handlers.
+        images: the image store.
+        volumes: the volumes.
+        events: what happened and happens.
+    """
+
+    def __init__(self, config: Config, root: Path, run: Path, *, no_plugins: bool = False) -> None:
+        self._context = Context.open(config, root, run, no_plugins=no_plugins)
+        self.config = config
+        self.registry: Registry = self._context.registry
+        self.images: ImageStore = self._context.images
+        self.volumes: Volumes = self._context.volumes
+        self.events: Events = self._context.events
+        self._rotation: Rotation | None = None
+
+    def begin(self) -> None:
+        """Compare what should be with what is, mend it, and watch from now on.
+
+        Raises:
+            Unavailable: a plugin that the configuration requires is not ready.
+        """
+        self.registry.require_all()
+        reconcile.reconcile(self._context)
+        self._rotation = Rotation(self._context)
+
+    def close(self) -> None:
+        """End all threads; containers run on."""
+        if self._rotation is not None:
+            self._rotation.close()
+        self._context.close()
+
+    # containers
+
+    def container_create(self, config: ContainerConfig) -> tuple[Container, tuple[str, ...]]:
+        """Create a container; the second value has warnings for the user."""
+        return create.create(self._context, config)
+
+    def container_start(self, name: str) -> bool:
+        """Start a container; False if it ran already."""
+        return start.start(self._context, self.container(name).id)
+
+    def container_stop(self, name: str, timeout_seconds: int | None = None) -> bool:
+        """Stop a container: its stop signal, then SIGKILL; False if it did not run.
+
+        Args:
+            name: which one.
+            timeout_seconds: before SIGKILL; None: the container's own or the daemon's; -1: wait without end.
+        """
+        return stop.stop(self._context, self.container(name).id, timeout_seconds)
+
+    def container_kill(self, name: str, signal: str = "KILL") -> None:
+        """Send a signal by name (with or without SIG) or number.
+
+        Raises:
+            Conflict: it does not run.
+        """
+        kill.kill(self._context, self.container(name).id, signal)
+
+    def container_remove(self, name: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container.
+
+        Args:
+            name: which one.
+            force: also a running one, by SIGKILL.
+            volumes: its anonymous volumes, too.
+        """
+        remove.remove(self._context, self.container(name).id, force=force, volumes=volumes)
+
+    def container_rename(self, name: str, new_name: str) -> None:
+        """Give a container another name.
+
+        Raises:
+            Conflict: the name is in use.
+        """
+        self._context.table.rename(self.container(name).id, new_name)
+
+    def container(self, name: str) -> Container:
+        """Find a container.
+
+        Raises:
+            NotFound: there is none.
+            InvalidArgument: several ids begin so; they are listed.
+        """
+        return self._context.table.find(name)
+
+    def containers(self) -> list[Container]:
+        """All containers, newest first."""
+        return self._context.table.all()
+
+    def container_wait(self, name: str, condition: str = "not-running") -> Future[Exit]:
+        """Give the exit code when it is known.
+
+        Args:
+            name: which one.
+            condition: `not-running`, `next-exit` or `removed`.
+        """
+        return self._context.waits.wait(self.container(name), condition)
+
+    def container_attach(self, name: str) -> Future[socket.socket]:
+        """A connection to the streams (hookspecs/task-contract.md, 2); for a container that is not started yet it comes
+        with its start, before its first instruction. The receiver owns the socket. Cancel to give up.
+        """
+        return attach.attach(self._context, self.container(name).id)
+
+    def container_resize(self, name: str, size: Size) -> None:
+        """Set the terminal's size.
+
+        Raises:
+            Conflict: it does not run.
+        """
+        container = self.container(name)
+        if not container.state.running:
+            raise Conflict(f"container {container.name} is not running")
+        self._context.runtime(container).runtime_resize(task=self._context.task(container), process=None, size=size)
+
+    def container_top(self, name: str) -> tuple[TaskProcess, ...]:
+        """List the processes in a running container.
+
+        Raises:
+            Conflict: it does not run.
+            Unsupported: its runtime can not tell.
+        """
+        container = self.container(name)
+        if not container.state.running:
+            raise Conflict(f"container {container.name} is not running")
+        processes = self._context.runtime(container).runtime_processes(task=self._context.task(container))
+        if processes is None:
+            raise Unsupported(f"runtime {container.runtime} can not list processes")
+        return processes
+
+    def container_logs(self, name: str) -> LogFiles:
+        """The log, with its rotated files.
+
+        Raises:
+            Unsupported: the container has none (`--log-driver none`).
+        """
+        container = self.container(name)
+        if container.config.log_driver == "none":
+            raise Unsupported(f"container {container.name} keeps no log", hint="it was created with --log-driver none")
+        return LogFiles(self._context.log_path(container.id))
+
+    def container_isolation(self, name: str) -> dict[str, dict[str, object]]:
+        """What each enhancement does for a container, for `inspect`: handler → report, options, asked."""
+        return self._context.isolation_reports(self.container(name))
+
+    # exec
+
+    def exec_create(self, name: str, config: ExecConfig) -> Exec:
+        """Prepare a further process in a running container.
+
+        Raises:
+            Conflict: it does not run, or is paused.
+        """
+        return exec.create(self._context, self.container(name).id, config)
+
+    def exec_start(self, exec_id: str, *, detach: bool = False, size: Size | None = None) -> socket.socket | None:
+        """Start it; gives a connection to its streams that misses nothing, None if detached.
+
+        Raises:
+            NotFound: no such exec.
+            Conflict: it was started already.
+            CommandNotFound: the command is not there.
+            CommandNotExecutable: it can not be executed.
+        """
+        return exec.start(self._context, exec_id, detach=detach, size=size)
+
+    def exec_inspect(self, exec_id: str) -> Exec:
+        """Tell how it is.
+
+        Raises:
+            NotFound: no such exec.
+        """
+        return self._context.execs.get(exec_id)
+
+    def exec_wait(self, exec_id: str) -> Future[int]:
+        """Give its exit code when it is known."""
+        return self._context.execs.get(exec_id).exit
+
+    def exec_resize(self, exec_id: str, size: Size) -> None:
+        """Set its terminal's size."""
+        exec.resize(self._context, exec_id, size)

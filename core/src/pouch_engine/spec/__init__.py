@@ -1,0 +1,1 @@
+"""Image configuration and request → OCI runtime spec (opencontainers/runtime-spec, config.md)."""

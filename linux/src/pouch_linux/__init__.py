@@ -1,0 +1,1 @@
+"""The Linux kernel as Pouch and its plugins use it: system calls by concern, one module each."""

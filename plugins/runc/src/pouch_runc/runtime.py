@@ -1,0 +1,47 @@
+"""`RuncRuntime`: what is particular to runc on top of `OciCommandRuntime`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from pouch_hookspecs import RuntimeFeatures
+from pouch_sdk import OciCommandOptions, OciCommandRuntime
+
+# libcontainer/rootfs_linux.go, checkProcMount: runc refuses to bind over any other file of /proc.
+_PROC_BINDS = frozenset(
+    {
+        "/proc/cpuinfo",
+        "/proc/diskstats",
+        "/proc/loadavg",
+        "/proc/meminfo",
+        "/proc/net/dev",
+        "/proc/slabinfo",
+        "/proc/stat",
+        "/proc/swaps",
+        "/proc/sys/kernel/ns_last_pid",
+        "/proc/uptime",
+    }
+)
+
+
+class RuncOptions(OciCommandOptions):
+    """What `[runtimes.runc]`, or another handler of this driver, may say in pouchd.toml."""
+
+    command: str = Field("runc", description="runc, or a command like it", min_length=1)
+
+
+class RuncRuntime(OciCommandRuntime):
+    """Containers by namespaces and cgroups of this kernel."""
+
+    api: ClassVar[str] = "0.1"
+    Options: ClassVar[type[OciCommandOptions]] = RuncOptions
+    minimum_version: ClassVar[tuple[int, ...]] = (1, 0)
+    remedy: ClassVar[str] = "apt-get install runc"
+
+    def find_features(self) -> RuntimeFeatures:
+        """See `OciCommandRuntime`; runc has a list of files that may be bound over in /proc, crun has none."""
+        features = super().find_features()
+        is_crun = "crun" in self.command.path().rpartition("/")[2]
+        return features.model_copy(update={"proc_binds": None if is_crun else _PROC_BINDS})

@@ -1,0 +1,119 @@
+"""Limits, figures, pause: as far as the runtime says that it has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pouch_hookspecs import Resources, TaskStatus
+from pouch_hookspecs.errors import Conflict
+from pouch_sdk.testing import Container, RuntimeHarness
+
+from .suite import Suite, needs
+
+_MEMORY = 64 << 20
+_MEMORY_AFTER = 96 << 20
+
+
+def _limited(config: dict[str, Any]) -> None:
+    config["linux"]["resources"] |= {"memory": {"limit": _MEMORY}, "pids": {"limit": 50}}
+
+
+def _running(harness: RuntimeHarness, *, limited: bool = False) -> Container:
+    container = harness.container(
+        ["sleep", "1000"],
+        change=_limited if limited else None,
+        resources=Resources(memory_limit_bytes=_MEMORY, pids_limit=50) if limited else None,
+    )
+    container.create()
+    container.start()
+    return container
+
+
+class Limits(Suite):
+    """Of a running container."""
+
+    def test_pause_and_resume(self, harness: RuntimeHarness) -> None:
+        """A paused container says so and does nothing; resumed it goes on."""
+        needs(harness, "pause")
+        container = harness.container(["sh", "-c", "while read x; do echo $x; done"], stdin=True)
+        container.create()
+        with container.attach() as attachment:
+            container.start()
+            attachment.send(b"one\n")
+            attachment.read_until(b"one")
+            harness.hooks.runtime_pause(task=container.task)
+            state = container.state()
+            assert state is not None
+            assert state.status is TaskStatus.PAUSED
+            attachment.send(b"two\n")
+            with pytest.raises(TimeoutError):
+                attachment.read_until(b"two", timeout=0.3)
+            harness.hooks.runtime_resume(task=container.task)
+            attachment.read_until(b"two")
+
+    def test_a_paused_container_can_be_deleted_by_force(self, harness: RuntimeHarness) -> None:
+        """Being paused does not keep it."""
+        needs(harness, "pause")
+        container = _running(harness)
+        harness.hooks.runtime_pause(task=container.task)
+        container.delete(force=True)
+        assert container.state() is None
+
+    def test_stats(self, harness: RuntimeHarness) -> None:
+        """Figures of memory, processor time and processes are those of the container, with its limits."""
+        stats = harness.hooks.runtime_stats(task=_running(harness, limited=True).task)
+        assert stats.memory.limit_bytes == _MEMORY
+        assert 0 < stats.memory.usage_bytes <= _MEMORY
+        assert stats.cpu.usage_ns > 0
+        assert (stats.pids.current, stats.pids.limit) == (1, 50)
+
+    def test_stats_of_an_ended_container(self, harness: RuntimeHarness) -> None:
+        """It raises Conflict."""
+        container = harness.container(["true"])
+        container.run()
+        with pytest.raises(Conflict):
+            harness.hooks.runtime_stats(task=container.task)
+
+    def test_processes(self, harness: RuntimeHarness) -> None:
+        """All processes of the container are listed, with their arguments."""
+        container = harness.container(["sh", "-c", "sleep 1001 & sleep 1002 & echo ready; wait"])
+        container.create()
+        with container.attach() as attachment:
+            container.start()
+            attachment.read_until(b"ready")
+        listed = harness.hooks.runtime_processes(task=container.task)
+        first = next(each for each in listed if each.args.startswith("sh -c"))
+        children = sorted(each.args for each in listed if each.ppid == first.pid)
+        assert children == ["sleep 1001", "sleep 1002"]
+        assert len(listed) == 3
+
+    def test_update(self, harness: RuntimeHarness) -> None:
+        """New limits are in force at once."""
+        needs(harness, "update")
+        container = _running(harness, limited=True)
+        wanted = Resources(memory_limit_bytes=_MEMORY_AFTER, pids_limit=70)
+        harness.hooks.runtime_update(task=container.task, resources=wanted)
+        stats = harness.hooks.runtime_stats(task=container.task)
+        assert (stats.memory.limit_bytes, stats.pids.limit) == (_MEMORY_AFTER, 70)
+
+    def test_update_to_unlimited(self, harness: RuntimeHarness) -> None:
+        """What is None in the new limits is not limited any more."""
+        needs(harness, "update")
+        container = _running(harness, limited=True)
+        harness.hooks.runtime_update(task=container.task, resources=Resources())
+        stats = harness.hooks.runtime_stats(task=container.task)
+        assert (stats.memory.limit_bytes, stats.pids.limit) == (None, None)
+
+    def test_out_of_memory_is_noted(self, harness: RuntimeHarness) -> None:
+        """A container killed for want of memory has 137 and the file `oom` in its bundle."""
+        container = harness.container(
+            ["sh", "-c", "exec tail /dev/zero"],
+            change=_limited,
+            resources=Resources(memory_limit_bytes=_MEMORY, pids_limit=50),
+        )
+        assert container.run() == 137
+        state = container.state()
+        assert state is not None
+        assert state.oom
