@@ -1,0 +1,58 @@
+"""Tables in the documentation, made from the code: `cog` calls these functions (`cog -r -I docs docs/*.md` renews)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+
+from pydantic import BaseModel
+
+from pouch_engine.cli import flags
+from pouch_hookspecs import PROJECT, ROLES, CommonHooks, declaration
+
+OURS = ("pouch-runc", "pouch-overlay", "pouch-local")
+
+
+def hooks() -> str:
+    """Every hook of every role: its deadline, and what it is for."""
+    lines = ["| hook | deadline | |", "|---|---|---|"]
+    for role in (CommonHooks, *ROLES.values()):
+        for name, function in vars(role).items():
+            if hasattr(function, "deadline_seconds"):
+                says = (inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+                required = " (required)" if function.required else ""
+                lines.append(f"| `{name}`{required} | {function.deadline_seconds:g} s | {says} |")
+    return "\n".join(lines) + "\n"
+
+
+def options() -> str:
+    """The options of the plugins in this repository, by plugin."""
+    sections = [_plugin_options(role, entry.name, entry.load()) for role, entry in _plugins()]
+    return "\n".join(section for section in sections if section)
+
+
+def _plugins() -> Iterator[tuple[str, object]]:
+    for role in ROLES:
+        for entry in sorted(entry_points(group=f"{PROJECT}.{role}"), key=lambda item: item.name):
+            if entry.dist is not None and entry.dist.name in OURS:
+                yield role, entry
+
+
+def _plugin_options(role: str, name: str, plugin: type) -> str:
+    model: type[BaseModel] = plugin.Options  # type: ignore[attr-defined]
+    rows = []
+    for field_name, field in model.model_fields.items():
+        declared = declaration(field)
+        key = (declared and declared["config"]) or field_name.replace("_", "-")
+        flag = f"`{declared['flag']}`" if declared else ""
+        default = field.get_default(call_default_factory=True)
+        rows.append(f"| `{key}` | {flag} | `{default}` | {field.description or ''} |")
+    if not rows:
+        return f"**{role} `{name}`** has no options.\n"
+    return "\n".join([f"**{role} `{name}`**\n", "| key | flag | default | |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def commands() -> str:
+    """Every command and its flags, as `--help` shows them."""
+    return flags.markdown()
