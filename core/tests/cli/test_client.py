@@ -104,7 +104,7 @@ def test_something_else_listens(server: Server) -> None:
 def test_broken_json(server: Server) -> None:
     """An answer that is not JSON is an error that shows its beginning."""
     server.on("GET /x", lambda _, connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{oh"))
-    with pytest.raises(BrokenDocument, match="{oh"):
+    with pytest.raises(BrokenDocument, match=r"\{oh"):
         Client(server.host).get("/x")
 
 
@@ -124,7 +124,7 @@ def test_headers_before_the_body(server: Server) -> None:
 
 
 def test_hijack(server: Server) -> None:
-    """After 101 the connection is a raw stream both ways; bytes sent with the headers are not lost; halves close apart."""
+    """After 101 the connection is a raw stream both ways, whose halves close apart; no early byte is lost."""
     seen: list[Any] = []
 
     def handler(request: Request, connection: socket.socket) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from pouch_engine.cli import VERSION
 from pouch_engine.cli.tables import table
 
 from .conftest import Request, Run, Server
@@ -31,11 +30,6 @@ def _framed(stream: int, data: bytes) -> bytes:
 
 def _routes(server: Server) -> list[str]:
     return [f"{request.method} {request.target.removeprefix('/v1.43')}" for request in server.requests]
-
-
-def test_version_is_the_distributions() -> None:
-    """The constant that saves a look-up is the distribution's version."""
-    assert version("pouch-engine") == VERSION
 
 
 def test_tables_look_as_dockers() -> None:
@@ -387,10 +381,27 @@ def test_plugin_list(server: Server, pouch: Run) -> None:
 OPTIONS = {
     "hash": "1",
     "options": [
-        {"plugin": "diskquota", "field": "rules", "flag": "--disk-quota", "aliases": ["--dq"], "type": "map", "help": "Limit the disk", "commands": ["run", "create"]},
-        {"plugin": "lxcfs", "field": "enabled", "flag": "--lxcfs", "aliases": ["--enableLxcfs"], "type": "boolean", "default": False, "help": "True /proc", "commands": ["run"]},
+        {
+            "plugin": "diskquota",
+            "field": "rules",
+            "flag": "--disk-quota",
+            "aliases": ["--dq"],
+            "type": "map",
+            "help": "Limit the disk",
+            "commands": ["run", "create"],
+        },
+        {
+            "plugin": "lxcfs",
+            "field": "enabled",
+            "flag": "--lxcfs",
+            "aliases": ["--enableLxcfs"],
+            "type": "boolean",
+            "default": False,
+            "help": "True /proc",
+            "commands": ["run"],
+        },
     ],
-}  # fmt: skip
+}
 
 
 def test_plugin_flags(server: Server, pouch: Run) -> None:
@@ -481,6 +492,14 @@ def test_fast_path_imports_nothing_slow(server: Server, command: str) -> None:
         "functools",
     }
     assert not slow & set(result.stderr.split())
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["-v"], ["-H", "unix:///nonexistent.sock", "--version"]])
+def test_own_version_needs_no_daemon(server: Server, pouch: Run, arguments: list[str]) -> None:
+    """--version shows the command's version and asks nobody."""
+    result = pouch(*arguments)
+    assert (result.code, result.stdout) == (0, f"Pouch version {version('pouch-engine')}\n")
+    assert server.requests == []
 
 
 def test_completion(server: Server) -> None:

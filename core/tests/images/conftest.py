@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -24,10 +24,12 @@ from pouch_engine.state.database import Database
 from pouch_hookspecs import Handler
 from pouch_overlay import OverlayStorage
 
+T = TypeVar("T")
 OCI = "application/vnd.oci.image"
 
 
 def sha256(data: bytes) -> str:
+    """The digest of bytes."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
@@ -37,6 +39,7 @@ def make_tar(files: Mapping[str, bytes | None]) -> bytes:
 
 
 def member(name: str, data: bytes | None = b"", **fields: Any) -> tarfile.TarInfo:
+    """A header: a file, or a directory where `data` is None, with fields of its own."""
     entry = tarfile.TarInfo(name)
     entry.type = tarfile.DIRTYPE if data is None else tarfile.REGTYPE
     entry.mode = 0o755 if data is None else 0o644
@@ -47,6 +50,7 @@ def member(name: str, data: bytes | None = b"", **fields: Any) -> tarfile.TarInf
 
 
 def pack_members(members: Iterable[tuple[tarfile.TarInfo, bytes]]) -> bytes:
+    """A tar of headers and their content."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for entry, data in members:
@@ -62,19 +66,23 @@ class Layout:
     entries: list[dict[str, Any]] = field(default_factory=list)
 
     def blob(self, data: bytes, media_type: str) -> dict[str, Any]:
+        """Add a blob; returns its descriptor."""
         self.files[f"blobs/sha256/{hashlib.sha256(data).hexdigest()}"] = data
         return {"mediaType": media_type, "digest": sha256(data), "size": len(data)}
 
     def config(self, diff_ids: list[str], **fields: Any) -> dict[str, Any]:
+        """Add a configuration."""
         document = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
         return self.blob(json.dumps(document | fields).encode(), f"{OCI}.config.v1+json")
 
     def manifest(self, config: dict[str, Any], layers: list[dict[str, Any]], **fields: Any) -> dict[str, Any]:
+        """Add a manifest."""
         kind = f"{OCI}.manifest.v1+json"
         document = {"schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers}
         return self.blob(json.dumps(document | fields).encode(), kind)
 
     def index(self, manifests: list[dict[str, Any]]) -> dict[str, Any]:
+        """Add an index below index.json."""
         kind = f"{OCI}.index.v1+json"
         document = {"schemaVersion": 2, "mediaType": kind, "manifests": manifests}
         return self.blob(json.dumps(document).encode(), kind)
@@ -87,10 +95,12 @@ class Layout:
         return entry
 
     def entry(self, descriptor: dict[str, Any], name: str = "", **fields: Any) -> None:
+        """List a descriptor in index.json."""
         annotations = {"org.opencontainers.image.ref.name": name} if name else {}
         self.entries.append({**descriptor, "annotations": annotations, **fields})
 
     def pack(self) -> bytes:
+        """The tar."""
         index = json.dumps({"schemaVersion": 2, "manifests": self.entries}).encode()
         fixed = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": index}
         return make_tar(fixed | self.files)
@@ -115,6 +125,7 @@ class Saved:
         return sha256(data)
 
     def pack(self) -> bytes:
+        """The tar."""
         return make_tar({"manifest.json": json.dumps(self.entries).encode()} | self.files)
 
 
@@ -140,9 +151,11 @@ class World:
         self.store.recover()
 
     def load(self, archive: bytes) -> list[AddedImage]:
+        """Load an archive from a file."""
         return with_file(archive, self.store.load)
 
     def import_rootfs(self, tar: bytes, reference: str | None = None, **arguments: Any) -> AddedImage:
+        """Import a tar from a file."""
         return with_file(tar, lambda fd: self.store.import_rootfs(fd, reference, **arguments))
 
     def layers(self) -> set[str]:
@@ -150,6 +163,7 @@ class World:
         return {entry.key for entry in self.storage.storage_list()}
 
     def blobs(self) -> set[str]:
+        """The blobs in the content store, as file names."""
         return set(os.listdir(self.content / "blobs" / "sha256"))
 
     def leftovers(self) -> list[str]:
@@ -165,11 +179,14 @@ class World:
         return Path(self.storage.storage_mount(key="a" * 64))
 
     def close(self) -> None:
+        """Unmount and close, as a daemon's end does; twice is fine."""
         self.storage.storage_remove(key="a" * 64)
+        assert self.storage._store.trash.wait(10)
         self.database.close()
 
 
-def with_file(data: bytes, use: Callable[[int], Any]) -> Any:
+def with_file(data: bytes, use: Callable[[int], T]) -> T:
+    """Call `use` with a descriptor of a file that has this content."""
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.seek(0)
@@ -186,6 +203,7 @@ def directory(no_leaks: None) -> Iterator[Path]:
 
 @pytest.fixture
 def world(directory: Path) -> Iterator[World]:
+    """An empty store."""
     made = World(directory)
     yield made
     made.close()
@@ -193,25 +211,29 @@ def world(directory: Path) -> Iterator[World]:
 
 @pytest.fixture
 def new_world(directory: Path) -> Iterator[Callable[..., World]]:
-    """Opens the store of the same directory again, as a daemon's next start does."""
+    """Ends the last store and opens one on the same directory, as a daemon's next start does."""
     opened: list[World] = []
 
     def open_world(**arguments: Any) -> World:
+        while opened:
+            opened.pop().close()
         opened.append(World(directory, **arguments))
         return opened[-1]
 
     yield open_world
-    for world in opened:
-        world.close()
+    while opened:
+        opened.pop().close()
 
 
 @pytest.fixture
 def layout() -> Layout:
+    """An empty layout."""
     return Layout()
 
 
 @pytest.fixture
 def saved() -> Saved:
+    """An empty saved archive."""
     return Saved()
 
 

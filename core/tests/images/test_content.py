@@ -16,6 +16,7 @@ from pouch_hookspecs.errors import DataDamaged, InvalidArgument, ResourceExhaust
 
 @pytest.fixture
 def store(directory: Path) -> ContentStore:
+    """An empty content store."""
     return ContentStore(directory / "content")
 
 

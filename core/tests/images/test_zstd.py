@@ -16,12 +16,12 @@ INSTALLED = importlib.util.find_spec("zstandard") is not None
 needs_zstandard = pytest.mark.skipif(not INSTALLED, reason="the optional package zstandard is not installed")
 
 
-def chunks(data: bytes, size: int = 5000) -> Iterator[bytes]:
+def _chunks(data: bytes, size: int = 5000) -> Iterator[bytes]:
     for start in range(0, len(data), size):
         yield data[start : start + size]
 
 
-def compress(data: bytes) -> bytes:
+def _compress(data: bytes) -> bytes:
     packed: bytes = importlib.import_module("zstandard").ZstdCompressor().compress(data)
     return packed
 
@@ -30,8 +30,8 @@ def compress(data: bytes) -> bytes:
 def test_frames_one_after_another_are_one_stream() -> None:
     """As containerd's and zstd:chunked's tools write them."""
     data = bytes(range(256)) * 10_000
-    packed = compress(data) + compress(b"end")
-    assert b"".join(decompressed(chunks(packed), Compression.ZSTD)) == data + b"end"
+    packed = _compress(data) + _compress(b"end")
+    assert b"".join(decompressed(_chunks(packed), Compression.ZSTD)) == data + b"end"
 
 
 @needs_zstandard
@@ -39,14 +39,14 @@ def test_frames_one_after_another_are_one_stream() -> None:
 def test_a_stream_that_is_cut_off_is_damaged(cut: int) -> None:
     """zstandard's own reader would end in silence."""
     with pytest.raises(DataDamaged, match="zstd"):
-        list(decompressed(chunks(compress(bytes(range(256)) * 10_000)[:-cut]), Compression.ZSTD))
+        list(decompressed(_chunks(_compress(bytes(range(256)) * 10_000)[:-cut]), Compression.ZSTD))
 
 
 @needs_zstandard
 def test_a_bomb_is_stopped() -> None:
     """By its ratio."""
     with pytest.raises(ResourceExhausted, match="bomb"):
-        list(decompressed(chunks(compress(bytes(64 << 20))), Compression.ZSTD, StreamLimits(ratio_from=1 << 20)))
+        list(decompressed(_chunks(_compress(bytes(64 << 20))), Compression.ZSTD, StreamLimits(ratio_from=1 << 20)))
 
 
 def test_without_the_package_the_answer_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,9 +85,9 @@ def unpack_layer(
     if lower and work is None:
         raise ValueError("an overlay of lower directories needs a work directory")
     order = {
-        "target": os.fsdecode(target),
-        "lower": [os.fsdecode(path) for path in lower],
-        "work": None if work is None else os.fsdecode(work),
+        "target": os.path.abspath(os.fsdecode(target)),
+        "lower": [os.path.abspath(os.fsdecode(path)) for path in lower],
+        "work": None if work is None else os.path.abspath(os.fsdecode(work)),
         "limits": asdict(limits or Limits()),
     }
     child = subprocess.Popen(

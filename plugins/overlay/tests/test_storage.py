@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pouch_hookspecs import Change, ChangeKind, Handler, Layer, Level, StoredKind
-from pouch_hookspecs.errors import Conflict, DataDamaged, InvalidArgument, NotFound, ResourceExhausted
+from pouch_hookspecs.errors import Conflict, DataDamaged, InvalidArgument, NotFound, ResourceExhausted, Unsupported
 from pouch_linux import mounts
 from pouch_overlay import CopyStorage, OverlayStorage
 from pouch_overlay.store import Store
@@ -163,6 +163,19 @@ class StorageConformance:
     def test_check_finds_no_error_here(self, driver: Driver) -> None:
         """A disk's file system is good enough for every driver."""
         assert all(finding.level is not Level.ERROR for finding in driver.check())
+
+    def test_check_finds_a_directory_that_can_not_be_written(
+        self, new_driver: Callable[[], Driver], data_dir: Path
+    ) -> None:
+        """An error with a remedy, and nothing raised."""
+        mounts.mount("tmpfs", data_dir, "tmpfs", mounts.MountFlag.RDONLY)
+        try:
+            (finding,) = new_driver().check()
+            assert finding.level is Level.ERROR
+            assert "Read-only file system" in finding.why
+            assert finding.remedy
+        finally:
+            mounts.unmount_tree(data_dir)
 
     def test_layer_has_what_its_archive_says(self, driver: Driver, base: str) -> None:
         """Content, owner and mode come from the archive."""
@@ -610,6 +623,8 @@ class TestOverlay(StorageConformance):
         assert (root / "f126").read_text() == "new"
         (root / "f1").unlink()
         assert driver.storage_diff(key=KEY) == (Change(path="/f1", kind=ChangeKind.DELETED),)
+        with pytest.raises(Unsupported, match="128 layers below"):
+            apply(driver, tar([member("f128", b"")]), top)
 
     def test_directory_from_below_is_moved_by_copy(self, driver: Driver, base: str) -> None:
         """No redirect, which a layer could not tell: the kernel says EXDEV, and mv copies."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +67,21 @@ def test_mount_in_the_tree_keeps_its_content(trash: Trash, tmp_path: Path, caplo
         assert "is left for the next time" in caplog.text
     finally:
         mounts.unmount_tree(tmp_path / "trash")
+
+
+def test_what_can_not_be_deleted_is_left_with_its_reason(
+    trash: Trash, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that a container has made immutable: the rest goes on, the next time tries again."""
+    (tmp_path / "tree/a").mkdir(parents=True)
+    (tmp_path / "tree/a/f").touch()
+    (tmp_path / "other").mkdir()
+    subprocess.run(["chattr", "+i", tmp_path / "tree/a/f"], check=True)
+    trash.put(tmp_path / "tree")
+    assert trash.wait(10)
+    (left,) = (tmp_path / "trash").iterdir()
+    subprocess.run(["chattr", "-i", left / "a/f"], check=True)
+    assert "Operation not permitted" in caplog.text
+    trash.put(tmp_path / "other")
+    assert trash.wait(10)
+    assert os.listdir(tmp_path / "trash") == []

@@ -46,6 +46,7 @@ from pouch_linux.cgroups import Cgroup, Layout, detect_layout, open_cgroup
 from .cgroup_processes import list_processes
 from .cgroup_stats import cgroup_stats
 from .conmon import Conmon, Launch, Supervised
+from .hostile_root import refuse_links
 from .oci_features import assumed_features, features_from_json
 from .oci_options import OciCommandOptions
 from .oci_resources import update_json
@@ -144,6 +145,7 @@ class OciCommandRuntime:
         """See `RuntimeHooks`."""
         if checkpoint is not None:
             raise Unsupported(f"the runtime {self.handler.name} can't restore checkpoints")
+        refuse_links(task.rootfs)
         SupervisionRecord.forget(task.run_dir)
         if task.io.log_path is not None:
             os.close(os.open(task.io.log_path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -15,10 +15,10 @@ class Deadlines(_Closed):
     They lie a little below the deadlines of the hooks (`pouch_hookspecs.hooks`), so that the error is the command's.
     """
 
-    create: float = Field(55, gt=0)
+    create: float = Field(35, gt=0)
     start: float = Field(55, gt=0)
     kill: float = Field(8, gt=0)
-    delete: float = Field(25, gt=0)
+    delete: float = Field(15, gt=0)
     state: float = Field(8, gt=0)
     exec: float = Field(28, gt=0)
     pause: float = Field(8, gt=0)

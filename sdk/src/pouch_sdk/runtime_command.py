@@ -7,6 +7,7 @@ https://github.com/opencontainers/runtime-tools/blob/master/docs/command-line-in
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from pouch_hookspecs.errors import DeadlineExceeded, Unavailable
 from pouch_linux import commands
 
 from . import runtime_words
+from .process_tree import end_tree
 
 _OUTPUT_LIMIT = 1 << 20
+_CALL = "POUCH_RUNTIME_CALL"  # in the environment: by it a call's descendants are found, whatever sessions they made
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -73,15 +76,17 @@ class RuntimeCommand:
             Unavailable: the command is not there.
         """
         path = self.path()
+        call = secrets.token_hex(16)
         try:
             done = commands.run(
                 (path, *self.global_arguments(), verb, *arguments),
                 deadline=deadline,
                 stdin=stdin,
-                env=_ENVIRONMENT,
+                env=_ENVIRONMENT | {_CALL: call},
                 output_limit=_OUTPUT_LIMIT,
             )
         except commands.CommandTimeout as timeout:
+            end_tree(_marked(call))
             raise DeadlineExceeded(
                 f"{self.command} {verb} did not end within {deadline:g} seconds and was killed"
             ) from timeout
@@ -93,3 +98,18 @@ class RuntimeCommand:
         if done.returncode != 0:
             raise runtime_words.failure(self.command, verb, done.stderr.decode(errors="replace"))
         return done.stdout
+
+
+def _marked(call: str) -> list[int]:
+    """The processes that came from a call."""
+    mark = f"{_CALL}={call}".encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/environ", "rb") as file:
+                    if mark in file.read().split(b"\0"):
+                        found.append(int(name))
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+    return found

@@ -35,9 +35,7 @@ def version_of(request: web.Request) -> Version:
     major, _, minor = said.partition(".")
     version = (int(major[:9]), int(minor[:9]))
     if version > NEWEST:
-        raise InvalidArgument(
-            f"client version {said} is too new. Maximum supported API version is {text(NEWEST)}"
-        )
+        raise InvalidArgument(f"client version {said} is too new. Maximum supported API version is {text(NEWEST)}")
     if version < OLDEST:
         raise InvalidArgument(
             f"client version {said} is too old. Minimum supported API version is {text(OLDEST)}, "

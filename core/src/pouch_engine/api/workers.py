@@ -33,7 +33,9 @@ class Workers:
         """Call what answers soon."""
         return await self._run(self._looking, partial(function, *args, **kwargs))
 
-    async def acquire(self, dispose: Callable[[T], object], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def acquire(
+        self, dispose: Callable[[T], object], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Like `change`, for a result that somebody has to let go: with `dispose`, if nobody waits for it any more."""
         future = self._changing.submit(partial(function, *args, **kwargs))
         return await received(future, dispose)

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from pouch_engine.cli.client import Client
     from pouch_engine.cli.flags import Command, Options
 
-__all__ = ["VERSION", "main"]
-
-VERSION = "0.1.0"
-"""The release, here because asking the installed distribution takes longer than a whole command."""
+__all__ = ["main"]
 
 _INTERRUPTED = 130
 _BROKEN_PIPE = 141

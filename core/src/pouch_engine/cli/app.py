@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pouch_engine.cli import VERSION, connect, execute, tell
+from pouch_engine.cli import connect, execute, tell
 from pouch_engine.cli.catalogue import COMMANDS, GLOBAL, GROUPS
 from pouch_engine.cli.errors import CommandError, HelpRequested, UsageProblem
 from pouch_engine.cli.flags import Command, Flag
@@ -40,7 +40,7 @@ def run_click(argv: Sequence[str]) -> int:
 
 def application() -> click.Group:
     """Return the click group of all commands."""
-    root = _Root(
+    root = click.Group(
         "pouch",
         help="Pouch runs containers; runtimes and isolation are plugins. The daemon, pouchd, is started when needed.",
         params=[_option(flag) for flag in GLOBAL.flags],
@@ -61,17 +61,6 @@ def application() -> click.Group:
             )
             parent.add_command(_ClickCommand(command, name, hidden=known), name)
     return root
-
-
-class _Root(click.Group):
-    """The group of all commands: lists those of one word first, and answers --version."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Answer --version, else go on to the command."""
-        if ctx.params.get("version"):
-            click.echo(f"Pouch version {VERSION}")
-            return 0
-        return super().invoke(ctx)
 
 
 class _ClickCommand(click.Command):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pouch_engine.cli.container_flags import CREATE, DETACH_KEYS, RUN, SIG_PROXY
 from pouch_engine.cli.errors import UsageProblem
 from pouch_engine.cli.flags import Command, Flag
 
@@ -20,6 +19,8 @@ GROUPS = {
 }
 """The first words that only group commands, with what `pouch --help` says of them."""
 
+DETACH_KEYS = Flag("--detach-keys", "", "str", "Keys that detach (default: ctrl-p,ctrl-q)", metavar="KEYS")
+SIG_PROXY = Flag("--sig-proxy", help="Forward signals to the container (without a terminal)", default=True)
 _CONTAINERS = (("containers", "+"),)
 _FILTER = Flag("--filter", "-f", "list", "Show only what matches", metavar="KEY=VALUE")
 _FORMAT = Flag(
@@ -44,13 +45,16 @@ GLOBAL = Command(
 )
 """The flags before the command's name."""
 
+OWN_VERSION = Command(("--version",), "version:own", "", (), (), "", "", "")
+"""What `pouch --version` is: a command in all but its name."""
+
 COMMANDS = (
     Command(
         ("run", "container run"),
         "run",
         "IMAGE [COMMAND] [ARG...]",
         (("image", "1"), ("command", "*")),
-        RUN,
+        "RUN",
         "Create a container and run it",
         "Creates a container from IMAGE, starts it, and shows its output until it ends; its exit code is ours. "
         "Flags come before IMAGE: what follows it is the command to run. 125 means that the engine failed, 126 that "
@@ -64,7 +68,7 @@ COMMANDS = (
         "create",
         "IMAGE [COMMAND] [ARG...]",
         (("image", "1"), ("command", "*")),
-        CREATE,
+        "CREATE",
         "Create a container without starting it",
         "Creates a container from IMAGE and prints its id. Flags come before IMAGE: what follows it is the command.",
         "pouch create --name web -v data:/data busybox httpd -f -p 80",
@@ -452,7 +456,7 @@ COMMANDS = (
     ),
 )
 
-_BY_NAME = {name: command for command in COMMANDS for name in command.names}
+_BY_NAME = {name: command for command in (OWN_VERSION, *COMMANDS) for name in command.names}
 
 
 def find(words: Sequence[str]) -> tuple[Command, list[str]]:

@@ -128,8 +128,9 @@ class Client:
             connection.close()
             absent = isinstance(error, (FileNotFoundError, ConnectionRefusedError))
             if not absent or self._start_daemon is None:
+                advice = "Is it running?" if absent else "Try as root, or as a member of the socket's group."
                 raise ConnectionFailed(
-                    f"cannot connect to pouchd at {self.host}: {error.strerror or error}. Is it running?"
+                    f"cannot connect to pouchd at {self.host}: {error.strerror or error}. {advice}"
                 ) from None
             start, self._start_daemon = self._start_daemon, None
             start()

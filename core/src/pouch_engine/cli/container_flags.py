@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pouch_engine.cli.catalogue import DETACH_KEYS, SIG_PROXY
 from pouch_engine.cli.flags import Flag
 
 CREATE = (
@@ -69,9 +70,6 @@ CREATE = (
     Flag("--volumes-from", "", "list", "Mount the volumes of another container", metavar="CONTAINER[:ro]"),
     Flag("--workdir", "-w", "str", "Working directory", metavar="PATH"),
 )
-
-DETACH_KEYS = Flag("--detach-keys", "", "str", "Keys that detach (default: ctrl-p,ctrl-q)", metavar="KEYS")
-SIG_PROXY = Flag("--sig-proxy", help="Forward signals to the container (without a terminal)", default=True)
 
 RUN = (
     *CREATE,

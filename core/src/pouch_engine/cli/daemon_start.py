@@ -11,9 +11,9 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import socket
 import subprocess
 import sys
-from _socket import AF_UNIX, SOCK_STREAM, socket
 
 from pouch_engine.cli.client import socket_path
 from pouch_engine.cli.errors import CommandError
@@ -75,7 +75,7 @@ def _spawn(path: str, log: str) -> None:
     """Start the daemon as a process in a session of its own, outside of our cgroups, and wait until it is ready."""
     reader, writer = os.pipe()
     try:
-        with open(log, "ab") as output:
+        with open(log, "ab", opener=_private) as output:
             process = subprocess.Popen(
                 daemon_command(path, writer),
                 stdin=subprocess.DEVNULL,
@@ -86,15 +86,12 @@ def _spawn(path: str, log: str) -> None:
                 pass_fds=(writer,),
                 start_new_session=True,
             )
-        os.close(writer)
-        writer = -1
-        _leave_cgroups(process.pid, log)
-        _await_ready(reader, log)
-        process.returncode = 0  # it lives on without us: Popen need not warn about that
     finally:
-        os.close(reader)
-        if writer >= 0:
-            os.close(writer)
+        os.close(writer)
+    process.returncode = 0  # it lives on without us: Popen shall not warn about that
+    with os.fdopen(reader, "rb", buffering=0):
+        leave_cgroups(process.pid, log)
+        _await_ready(reader, log)
 
 
 def _start_as_unit(path: str, run_dir: str, log: str) -> None:
@@ -173,6 +170,10 @@ def _await_ready(reader: int, log: str) -> None:
         said += piece
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
 def _last_lines(log: str) -> str:
     try:
         with open(log, errors="replace") as file:
@@ -182,7 +183,7 @@ def _last_lines(log: str) -> str:
 
 
 def _listens(path: str) -> bool:
-    with socket(AF_UNIX, SOCK_STREAM) as probe:  # type: ignore[attr-defined]
+    with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)
         except OSError:
@@ -197,14 +198,14 @@ def _unit_installed() -> bool:
     return answer.stdout.startswith("pouchd.service")
 
 
-def _leave_cgroups(pid: int, log: str) -> None:
+def leave_cgroups(pid: int, log: str) -> None:
     """Move a process to the root of every cgroup hierarchy, so that it does not end or starve with its starter's group.
 
     Where the host forbids it the process stays, and the daemon's log says so.
     """
     problems = [problem for directory in _cgroup_roots(pid) if (problem := _move(pid, directory))]
     if problems:
-        with open(log, "a") as file:
+        with open(log, "a", opener=_private) as file:
             file.writelines(f"pouchd stays in its starter's cgroup: {problem}\n" for problem in problems)
 
 

@@ -62,14 +62,15 @@ class Command:
     `module:function` below `pouch_engine.cli.commands`; the function takes (client, options) and returns the exit
     code. `arguments` are (key, arity) pairs in order; the arity is "1", "?" (none or one), "*" or "+". A command
     with `leading_flags` takes flags only before its first argument: what follows belongs to the container's
-    command. `failure` is the exit code of an error of the daemon or the client.
+    command. `flags` may be a name in `container_flags`, a long module that only its own commands import. `failure` is
+    the exit code of an error of the daemon or the client.
     """
 
     __slots__ = (
+        "_flags",
         "arguments",
         "example",
         "failure",
-        "flags",
         "help",
         "leading_flags",
         "names",
@@ -84,7 +85,7 @@ class Command:
         run: str,
         usage: str,
         arguments: tuple[tuple[str, str], ...],
-        flags: tuple[Flag, ...],
+        flags: tuple[Flag, ...] | str,
         summary: str,
         help: str,
         example: str,
@@ -96,12 +97,22 @@ class Command:
         self.run = run
         self.usage = usage
         self.arguments = arguments
-        self.flags = flags
+        self._flags = flags
         self.summary = summary
         self.help = help
         self.example = example
         self.leading_flags = leading_flags
         self.failure = failure
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """The command's flags."""
+        if isinstance(self._flags, str):
+            from pouch_engine.cli import container_flags
+
+            flags: tuple[Flag, ...] = getattr(container_flags, self._flags)
+            self._flags = flags
+        return self._flags
 
     @property
     def name(self) -> str:

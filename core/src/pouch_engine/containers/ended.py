@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 
 from pouch_hookspecs.errors import NotFound
 
+from . import remove, restarts, teardown
 from .context import Context
 from .record import Container, Intent, Status
 from .waits import Exit
@@ -46,14 +45,10 @@ def handle(context: Context, container_id: str, code: int | None) -> None:
             return
         container = record_end(context, container, code)
         if container.config.auto_remove:
-            from . import remove
-
             remove.finish(context, container)
         else:
-            tear_down(context, container)
+            teardown.tear_down(context, container)
             if not container.state.stopped_by_user:
-                from . import restarts
-
                 restarts.consider(context, container)
 
 
@@ -81,45 +76,3 @@ def record_end(context: Context, container: Container, code: int | None, error: 
     context.tell("die", container, exitCode=str(state.exit_code))
     context.waits.exited(container.id, Exit(state.exit_code, state.error))
     return container
-
-
-def tear_down(context: Context, container: Container) -> None:
-    """Take away what the start made. Every step is tried; what failed is raised together at the end.
-
-    Raises:
-        ExceptionGroup: with all that failed.
-    """
-    failures: list[Exception] = []
-
-    def attempt(step: Callable[[], None]) -> None:
-        try:
-            step()
-        except Exception as error:
-            failures.append(error)
-
-    attempt(partial(_stop_enhancements, context, container, attempt))
-    attempt(lambda: context.runtime(container).runtime_delete(task=context.task(container), force=True))
-    for mount in container.mounts:
-        if mount.volume:
-            attempt(partial(context.volumes.unmount, mount.volume, container.id))
-    attempt(lambda: context.storage(container).storage_unmount(key=container.id))
-    attempt(partial(shutil.rmtree, context.bundle(container.id), ignore_errors=True))
-    _end_execs(context, container)
-    if failures:
-        raise ExceptionGroup(f"container {container.id[:12]} could not be torn down wholly", failures)
-
-
-def _stop_enhancements(context: Context, container: Container, attempt: Callable[[Callable[[], None]], None]) -> None:
-    for _, isolation, options, view in reversed(context.enhancements(container)):
-        attempt(partial(isolation.isolation_stopped, container=view, options=options))
-
-
-def _end_execs(context: Context, container: Container) -> None:
-    """Execs die with their container's pid namespace; one whose supervisor wrote no exit file is ended here."""
-    for exec_ in context.execs.of(container.id):
-        if exec_.started and exec_.process is not None:
-            context.exits.forget(exec_.process.io.exit_dir / container.id)
-            if not exec_.exit.done():
-                exec_.exit.set_result(137)
-        shutil.rmtree(context.run / "execs" / exec_.id, ignore_errors=True)
-    context.execs.forget(container.id)

@@ -50,7 +50,7 @@ def start(context: Context, exec_id: str, *, detach: bool, size: Size | None) ->
         raise Conflict(f"exec {exec_id[:12]} was started already")
     exec_.process = _process(context, container, exec_, size)
     exit_path = exec_.process.io.exit_dir / container.id
-    context.exits.expect(exit_path, lambda _id, code: _ended(context, exec_, code), watch_directory=True)
+    context.exits.expect(exit_path, lambda _id, code: _ended(context, exec_, code))
     try:
         handle: ExecHandle = context.runtime(container).runtime_exec(
             task=context.task(container), process=exec_.process

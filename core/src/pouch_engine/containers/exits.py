@@ -20,6 +20,10 @@ GRACE_SECONDS = 5.0
 """So long after a supervised process's end its exit file may take to appear; then the supervisor must be dead."""
 
 
+def _nobody_asked(container_id: str, code: int | None) -> None:
+    log.error("container %s ended with %s, and nobody was to be told", container_id, code)
+
+
 class ExitWatcher:
     """One thread that watches the directory of containers' exit files, and those of execs.
 
@@ -28,9 +32,13 @@ class ExitWatcher:
 
     Args:
         directory: `exits`, for all containers.
+
+    Attributes:
+        on_container_end: the callback for containers; set once, before the first of them is expected.
     """
 
     def __init__(self, directory: Path) -> None:
+        self.on_container_end: Callback = _nobody_asked
         self._directory = directory
         self._lock = threading.Lock()
         self._inotify = Inotify()
@@ -43,17 +51,16 @@ class ExitWatcher:
         self._thread = threading.Thread(target=self._watch, name="exits", daemon=True)
         self._thread.start()
 
-    def expect(self, path: Path, callback: Callback, *, watch_directory: bool = False) -> None:
-        """Call `callback` once when this exit file appears, at once if it is there.
+    def expect(self, path: Path, callback: Callback | None = None) -> None:
+        """Call back once when this exit file appears, at once if it is there.
 
         Args:
             path: `<exit dir>/<container id>`.
-            callback: see the class.
-            watch_directory: the directory is an exec's own, not yet watched.
+            callback: of an exec, whose exit directory is its own; None: `on_container_end`.
         """
         with self._lock:
-            self._waiting[path] = callback
-            if watch_directory:
+            self._waiting[path] = callback or self.on_container_end
+            if path.parent not in self._watches.values():
                 self._watches[self._inotify.add(path.parent, Mask.MOVED_TO)] = path.parent
         if path.exists():
             self._appeared(path)

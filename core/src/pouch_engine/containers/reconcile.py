@@ -13,7 +13,7 @@ from pouch_hookspecs.errors import PouchError
 from pouch_hookspecs.hooks import IsolationHooks, StorageHooks
 from pouch_linux.pidfd import process_start_time
 
-from . import ended, remove, restarts
+from . import ended, remove, restarts, teardown
 from .context import Context
 from .record import Container, Intent, Pid, Status
 
@@ -75,7 +75,7 @@ def _mend_start(context: Context, container: Container) -> None:
         _mend_run(context, container)
         return
     log.info("container %s was half started: undoing it", container.name)
-    ended.tear_down(context, container)
+    teardown.tear_down(context, container)
     status = Status.CREATED if container.state.status is Status.CREATED else Status.EXITED
     context.table.update_state(
         container.id, intent=Intent.NONE, status=status, error="the daemon ended while it was being started"
@@ -91,7 +91,7 @@ def _mend_run(context: Context, container: Container) -> None:
     elif exit_path.exists() or (supervised is not None and supervised.identity().alive()):
         if context.registry.handler("runtime", container.runtime).settled() == "ready":
             context.runtime(container).runtime_recover(task=context.task(container))
-        context.exits.expect(exit_path, ended.callback(context))
+        context.exits.expect(exit_path)
         if supervised is not None and not exit_path.exists():
             context.exits.guard(exit_path, supervised.pid)
     else:
@@ -104,7 +104,7 @@ def _lost(context: Context, container: Container, why: str) -> None:
     if container.config.auto_remove:
         remove.finish(context, container)
     else:
-        ended.tear_down(context, container)
+        teardown.tear_down(context, container)
         restarts.consider(context, container)
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 from pouch_hookspecs.errors import Conflict, DeadlineExceeded, NotFound, PouchError
 
-from . import ended, kill
+from . import kill, teardown
 from .context import Context
 from .record import Container, Intent, Status
 from .waits import Exit
@@ -54,7 +54,7 @@ def finish(context: Context, container: Container) -> None:
         ExceptionGroup: something could not be taken away; the record stays, and removal can be asked for again.
     """
     try:
-        ended.tear_down(context, container)
+        teardown.tear_down(context, container)
         for _, isolation, options, view in context.enhancements(container):
             isolation.isolation_removed(container=view, options=options)
         context.storage(container).storage_remove(key=container.id)

@@ -7,6 +7,7 @@ import threading
 
 from pouch_hookspecs.errors import PouchError
 
+from . import start
 from .context import Context
 from .record import Container, Status
 
@@ -44,8 +45,6 @@ def consider(context: Context, container: Container) -> None:
 
 
 def _again(context: Context, container_id: str) -> None:
-    from . import start
-
     if context.closing.is_set():
         return  # the next daemon finds it restarting, and goes on
     try:

@@ -17,7 +17,6 @@ from pouch_hookspecs.errors import CommandNotExecutable, CommandNotFound, Confli
 from pouch_linux.paths import Root
 from pouch_linux.pidfd import process_start_time
 
-from . import ended
 from .context import Context
 from .files import write_files
 from .record import Container, Intent, Pid, State, Status
@@ -70,7 +69,7 @@ def _run(context: Context, container: Container, undo: Undo) -> None:
     for _, isolation, options, view in enhancements:
         isolation.isolation_created(container=view, options=options, state=created)
     context.attachments.connect(container.id, task.io.attach_dir)
-    context.exits.expect(context.exit_path(container.id), ended.callback(context))
+    context.exits.expect(context.exit_path(container.id))
     undo.later(context.exits.forget, context.exit_path(container.id))
     runtime.runtime_start(task=task)
     _record_start(context, container.id, created, merged)

@@ -20,8 +20,8 @@ from pydantic import Field
 
 from pouch_hookspecs import Descriptor
 from pouch_hookspecs.errors import DataDamaged, InvalidArgument, PouchError, ResourceExhausted
-from pouch_linux import commands
 from pouch_linux.paths import Root
+from pouch_linux.trees import remove_tree
 from pouch_linux.unpack import Limits, UnpackError, unpack_layer
 
 from .compression import MAGIC_BYTES, Compression, StreamLimits, decompressed, peek, recognise
@@ -48,7 +48,6 @@ from .streams import piped, read_chunks
 _EXPECTED = "expected what `docker save`, `podman save` or `skopeo copy` write, or an OCI image layout, as a tar"
 _ENTRIES = 20_000
 _STALLED_SECONDS = 600.0
-_REMOVED_WITHIN = 600.0
 _DIGEST_NAME = re.compile(r"(?:.*/)?(?:sha256:)?([0-9a-f]{64})(?:\.json)?", re.ASCII)
 _NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
@@ -105,7 +104,7 @@ def read_archive(
 def remove_staging(staging: Path) -> None:
     """Remove everything in a staging directory, however deep and odd it is."""
     for left in staging.iterdir():
-        _remove_tree(left)
+        remove_tree(left)
 
 
 class _Archive:
@@ -212,7 +211,7 @@ def _unpacked(descriptor: int, staging: Path, limits: StreamLimits | None) -> It
         piped(decompressed(stream, recognise(head), limits), lambda tar: _unpack(tar, directory))
         yield directory
     finally:
-        _remove_tree(directory)
+        remove_tree(directory)
 
 
 def _unpack(tar: int, directory: Path) -> None:
@@ -227,10 +226,3 @@ def _contract_error(error: UnpackError) -> PouchError:
     if error.message.startswith("more than ") or os.strerror(errno.ENOSPC) in error.message:
         return ResourceExhausted(message)
     return DataDamaged(message, hint=_EXPECTED)
-
-
-def _remove_tree(directory: Path) -> None:
-    """By rm(1): an archive can nest directories deeper than Python recurses or has descriptors for."""
-    done = commands.run(["rm", "-rf", "--", str(directory)], deadline=_REMOVED_WITHIN)
-    if done.returncode:
-        raise DataDamaged(f"{directory} can not be removed: {done.stderr.decode(errors='replace').strip()}")

@@ -17,7 +17,6 @@ from pouch_hookspecs import (
     Finding,
     Handler,
     Layer,
-    Level,
     Snapshot,
     StorageFeatures,
     Stored,
@@ -28,6 +27,7 @@ from pouch_linux import mounts
 from pouch_linux.pack import copy_tree, pack_tree
 
 from . import compare, keys
+from .check import check_copies
 from .failures import reported
 from .layers import drain, unpack, write_all
 from .quota import quota_place, supports_quota
@@ -51,15 +51,7 @@ class CopyStorage:
     @hookimpl
     def check(self) -> tuple[Finding, ...]:
         """Look whether the directory can be written."""
-        what = f"copies in {self._store.directory}"
-        try:
-            with self._store.scratch() as scratch:
-                filesystem = mounts.filesystem_type(scratch)
-        except OSError as error:
-            remedy = "put the engine's root on a file system that can be written"
-            return (Finding(level=Level.ERROR, what=what, why=str(error), remedy=remedy),)
-        why = f"works on {filesystem}; every container is a whole copy of its image"
-        return (Finding(level=Level.INFO, what=what, why=why, remedy='use the storage driver "overlay"'),)
+        return (check_copies(self._store),)
 
     @hookimpl
     def storage_features(self) -> StorageFeatures:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from pouch_hookspecs import Change, Finding, Handler, Layer, Snapshot, StorageFeatures, Stored, Usage, hookimpl
+from pouch_hookspecs.errors import Unsupported
 from pouch_linux import mounts
 from pouch_linux.pack import pack_tree
 from pouch_linux.trees import remove_tree
@@ -31,6 +32,9 @@ _PARAMETERS = Path("/sys/module/overlay/parameters")
 # `volatile` is not used: data of a container survives a crash of the host.
 _SWITCHES = ("index", "metacopy", "redirect_dir")
 
+# As docker has it; the page of mount options takes so many descriptors, whatever their numbers are.
+_MOST_LAYERS = 128
+
 
 class OverlayStorage:
     """Keeps each layer once, and mounts a container's root from them without a copy."""
@@ -48,8 +52,7 @@ class OverlayStorage:
     @hookimpl
     def check(self) -> tuple[Finding, ...]:
         """Mount an overlay for trial, and look whether it works."""
-        with reported("the trial of overlayfs"), self._store.scratch() as scratch:
-            return (check_overlayfs(self._store.directory, scratch, mount_options()),)
+        return (check_overlayfs(self._store, mount_options()),)
 
     @hookimpl
     def storage_features(self) -> StorageFeatures:
@@ -69,6 +72,11 @@ class OverlayStorage:
             return self._store.layer_usage(layer.chain_id)
 
     def _fill(self, new: Path, layer: Layer, below: list[Path], tar_fd: int) -> None:
+        if len(below) >= _MOST_LAYERS:
+            raise Unsupported(
+                f"layer {layer.chain_id} has {len(below)} layers below it, overlayfs takes {_MOST_LAYERS} in all",
+                hint='squash the image, or choose the storage driver "copy"',
+            )
         make_like(new / "tree", below[0] if below else None)
         (new / "work").mkdir()
         unpack(layer, tar_fd, new / "tree", lower=below, work=new / "work" if below else None)

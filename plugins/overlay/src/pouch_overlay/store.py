@@ -184,7 +184,8 @@ class Store:
             return
         with self.locked(key):
             mounts.unmount_tree(self.place(key))
-            self.trash.put(self.place(key))
+            with self._structure:
+                self.trash.put(self.place(key))
 
     def _refuse_if_used(self, chain_id: str) -> None:
         users = [each.key for each in self._stored() if each.parent == chain_id]
@@ -197,12 +198,14 @@ class Store:
         """List all that is whole, layers first, by key."""
         self._open()
         root = os.path.realpath(self._snapshots)
+        with self._structure:
+            stored = tuple(self._stored())
         targets = {each.target for each in mounts.mounts_below(self._snapshots)}
         return tuple(
             each.model_copy(update={"mounted": f"{root}/{each.key}/root" in targets})
             if each.kind is StoredKind.SNAPSHOT
             else each
-            for each in self._stored()
+            for each in stored
         )
 
     def _stored(self) -> Iterator[Stored]:

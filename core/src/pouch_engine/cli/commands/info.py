@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pouch_engine.cli import VERSION, tell
+from pouch_engine import __version__
+from pouch_engine.cli import tell
 from pouch_engine.cli.sizes import binary_size
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ def execute(client: Client, options: Options) -> int:
 
         show(info, options["format"])
         return 0
-    print(f"Client: Pouch\n Version:    {VERSION}\n\nServer:")
+    print(f"Client: Pouch\n Version:    {__version__}\n\nServer:")
     for line in _lines(info):
         print(f" {line}")
     for warning in info.get("Warnings") or ():

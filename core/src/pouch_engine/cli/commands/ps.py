@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pouch_engine.cli.listing import filters, show_list
-from pouch_engine.cli.sizes import decimal_size
 from pouch_engine.cli.tables import ellipsis, short_id
 from pouch_engine.cli.times import ago, local_rfc3339
 
@@ -81,6 +80,10 @@ def _image(image: str) -> str:
 
 
 def _size(container: dict[str, Any]) -> str:
+    if "SizeRw" not in container and "SizeRootFs" not in container:
+        return ""
+    from pouch_engine.cli.sizes import decimal_size
+
     own = decimal_size(container.get("SizeRw") or 0, 3)
     total = container.get("SizeRootFs") or 0
     return f"{own} (virtual {decimal_size(total, 3)})" if total else own

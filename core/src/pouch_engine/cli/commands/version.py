@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from pouch_engine.cli import VERSION, tell
+from pouch_engine import __version__
+from pouch_engine.cli import tell
 from pouch_engine.cli.client import API_VERSION
 from pouch_engine.cli.errors import CommandError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def execute(client: Client, options: Options) -> int:
     """Print both versions; without a daemon the command's own, and fail."""
     ours = {
-        "Version": VERSION,
+        "Version": __version__,
         "ApiVersion": API_VERSION,
         "PythonVersion": "{}.{}.{}".format(*sys.version_info[:3]),
         "Os": sys.platform,
@@ -40,6 +41,12 @@ def execute(client: Client, options: Options) -> int:
     if failure:
         tell(str(failure))
         return failure.code or 1
+    return 0
+
+
+def own(client: Client, options: Options) -> int:
+    """Print the version of this command alone; no daemon is asked."""
+    print(f"Pouch version {__version__}")
     return 0
 
 

@@ -1,0 +1,143 @@
+"""/images: Docker's routes for images that are here; registries are not reached yet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from aiohttp import web
+
+from pouch_engine.images.references import parse_reference
+from pouch_engine.images.removal import ImageUser
+from pouch_engine.images.store import AddedImage
+from pouch_hookspecs.errors import NotFound, PouchError, Unsupported
+
+from . import queries
+from .errors import mark_started
+from .keys import ENDLESS, ENGINE, WORKERS
+from .views.images import history_document, image_document, image_row
+
+if TYPE_CHECKING:
+    from pouch_engine.engine import Engine
+
+T = TypeVar("T")
+
+_FILTERS = ("before", "dangling", "label", "reference", "since")
+
+
+async def list_images(request: web.Request) -> web.Response:
+    """GET /images/json."""
+    engine = request.app[ENGINE]
+    filters = queries.filters(request, _FILTERS)
+
+    def find() -> list[dict[str, object]]:
+        used = [container.image_id for container in engine.containers()]
+        return [image_row(image, used.count(image.id)) for image in engine.images.images(filters)]
+
+    return web.json_response(await request.app[WORKERS].look(find))
+
+
+async def inspect_image(request: web.Request) -> web.Response:
+    """GET /images/{name}/json."""
+    engine = request.app[ENGINE]
+
+    def look() -> dict[str, object]:
+        return image_document(engine.images.resolve(request.match_info["name"]), engine.registry.storage()[0])
+
+    return web.json_response(await request.app[WORKERS].look(look))
+
+
+async def image_history(request: web.Request) -> web.Response:
+    """GET /images/{name}/history."""
+    entries = await request.app[WORKERS].look(request.app[ENGINE].images.history, request.match_info["name"])
+    return web.json_response(history_document(entries))
+
+
+async def tag_image(request: web.Request) -> web.Response:
+    """POST /images/{name}/tag."""
+    repository, tag = queries.required(request, "repo"), request.query.get("tag", "")
+    await request.app[WORKERS].change(
+        request.app[ENGINE].images.tag, request.match_info["name"], f"{repository}:{tag}" if tag else repository
+    )
+    return web.Response(status=201)
+
+
+async def remove_image(request: web.Request) -> web.Response:
+    """DELETE /images/{name}."""
+    engine = request.app[ENGINE]
+    removed = await request.app[WORKERS].change(
+        engine.images.remove,
+        request.match_info["name"],
+        force=queries.boolean(request, "force"),
+        in_use=lambda image: _users(engine, image),
+    )
+    lines = [{"Untagged": line.untagged} if line.untagged else {"Deleted": line.deleted} for line in removed]
+    return web.json_response(lines)
+
+
+def _users(engine: Engine, image: str) -> list[ImageUser]:
+    return [ImageUser(c.name, c.state.running) for c in engine.containers() if c.image_id == image]
+
+
+async def load_images(request: web.Request) -> web.StreamResponse:
+    """POST /images/load: an archive of images."""
+    added = request.app[ENGINE].images.load
+
+    def report(images: list[AddedImage]) -> list[dict[str, str]]:
+        return [{"stream": f"Loaded image{_loaded_name(image)}\n"} for image in images]
+
+    return await _added(request, added, report)
+
+
+def _loaded_name(image: AddedImage) -> str:
+    if image.names:
+        return f": {parse_reference(image.names[0]).familiar()}"
+    return f" ID: {image.id}"
+
+
+async def create_image(request: web.Request) -> web.StreamResponse:
+    """POST /images/create: an import of a root file system; a pull is refused."""
+    wanted = request.query.get("fromImage", "")
+    if wanted:
+        _refuse_pull(wanted, request.query.get("tag", ""))
+    if request.query.get("fromSrc") != "-":
+        raise Unsupported(
+            "only an archive in the request's body can be imported (fromSrc=-)", hint="download it, and give the file"
+        )
+    repository, tag = request.query.get("repo", ""), request.query.get("tag", "")
+    reference = f"{repository}:{tag}" if repository and tag else repository or None
+    changes = request.query.getall("changes", [])
+    message = request.query.get("message", "")
+
+    def add(descriptor: int) -> AddedImage:
+        images = request.app[ENGINE].images
+        return images.import_rootfs(descriptor, reference, changes=changes, message=message)
+
+    return await _added(request, add, lambda image: [{"status": image.id}])
+
+
+def _refuse_pull(name: str, tag: str) -> None:
+    separator = "@" if tag.startswith("sha256:") else ":"
+    reference = parse_reference(f"{name}{separator}{tag}" if tag else name)
+    raise NotFound(
+        f"image {reference.familiar()} is not here, and pulling from a registry is not possible yet",
+        hint="bring it with `pouch load -i ARCHIVE` or `pouch import ARCHIVE NAME`",
+    )
+
+
+async def _added(
+    request: web.Request, add: Callable[[int], T], report: Callable[[T], list[dict[str, str]]]
+) -> web.StreamResponse:
+    """Feed the body through a pipe to `add` on a thread; errors are lines of the answer, as docker gives them."""
+    with request.app[ENDLESS].until_shutdown():
+        result = await _through_pipe(request, add)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        mark_started(request, response)
+        for document in result if isinstance(result, list) else [result]:
+            await response.write(json.dumps(document).encode() + b"\r\n")
+    await response.write_eof()
+    return response

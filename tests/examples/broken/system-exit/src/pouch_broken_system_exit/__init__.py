@@ -1,0 +1,3 @@
+"""It ends the process when it is imported."""
+
+raise SystemExit("I end whoever imports me")
