@@ -13,12 +13,13 @@ allow = ["pouch-*"]
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from pouch_hookspecs import ByteSize
 from pouch_hookspecs.errors import InvalidArgument, NotFound
@@ -26,6 +27,15 @@ from pouch_hookspecs.errors import InvalidArgument, NotFound
 DEFAULT_ROOT = Path("/var/lib/pouch")
 DEFAULT_RUN = Path("/run/pouch")
 DEFAULT_CONFIG = Path("/etc/pouch/pouchd.toml")
+
+HANDLER_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}", re.ASCII)
+"""A handler's or driver's name: it becomes a directory, a flag's value and a part of annotations."""
+
+
+def _handler_name(name: str) -> str:
+    if not HANDLER_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no handler name: letters, digits, '_', '.', '-', at most 63 of them")
+    return name
 
 
 def _kebab(name: str) -> str:
@@ -46,23 +56,23 @@ class HandlerConfig(Section):
         required: a default enhancement that is absent stops a container from starting (isolation only).
         order: place among the enhancements; the plugin's own if None.
         deadline_factor: multiplies every hook's deadline (a slow machine, a virtual machine).
-        options: the driver's; every other key of the table.
     """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
 
     driver: str = ""
     required: bool = True
     order: int | None = None
-    deadline_factor: float = Field(default=1.0, gt=0)
-    options: Mapping[str, JsonValue] = Field(default_factory=dict)
+    deadline_factor: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _gather_options(cls, table: Any) -> Any:
-        if not isinstance(table, Mapping):
-            return table
-        own = {"driver", "required", "order", "deadline-factor"}
-        options = {key: value for key, value in table.items() if key not in own}
-        return {key: table[key] for key in own if key in table} | {"options": options}
+    @property
+    def options(self) -> Mapping[str, JsonValue]:
+        """The driver's own options: every other key of the table, as it is written there."""
+        return self.__pydantic_extra__
+
+
+Handlers = Mapping[Annotated[str, AfterValidator(_handler_name)], HandlerConfig]
 
 
 class PluginsConfig(Section):
@@ -82,7 +92,7 @@ class PluginsConfig(Section):
 class LogsConfig(Section):
     """Rotation of container logs, where a container does not say otherwise."""
 
-    max_size: ByteSize = 100 * 2**20
+    max_size: ByteSize = Field(default=100 * 2**20, ge=1)
     max_file: int = Field(default=3, ge=1)
 
 
@@ -108,12 +118,12 @@ class Config(Section):
     default_storage: str = ""
     cgroup_parent: str = "/pouch"
     stop_timeout_seconds: int = Field(default=10, ge=0)
-    runtimes: Mapping[str, HandlerConfig] = Field(default_factory=dict)
-    storage: Mapping[str, HandlerConfig] = Field(default_factory=dict)
-    networks: Mapping[str, HandlerConfig] = Field(default_factory=dict)
-    volumes: Mapping[str, HandlerConfig] = Field(default_factory=dict)
-    isolation: Mapping[str, HandlerConfig] = Field(default_factory=dict)
-    services: Mapping[str, HandlerConfig] = Field(default_factory=dict)
+    runtimes: Handlers = Field(default_factory=dict)
+    storage: Handlers = Field(default_factory=dict)
+    networks: Handlers = Field(default_factory=dict)
+    volumes: Handlers = Field(default_factory=dict)
+    isolation: Handlers = Field(default_factory=dict)
+    services: Handlers = Field(default_factory=dict)
     plugins: PluginsConfig = PluginsConfig()
     logs: LogsConfig = LogsConfig()
 
@@ -158,5 +168,14 @@ def parse_config(text: str, origin: str) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise InvalidArgument(f"configuration {origin} is not TOML: {error}") from error
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        problems = "; ".join(_said(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors())
         raise InvalidArgument(f"configuration {origin}: {problems}") from error
+
+
+def _said(place: tuple[int | str, ...], kind: str, message: str) -> str:
+    where = ".".join(str(part) for part in place if part != "[key]")
+    if kind == "extra_forbidden":
+        section = {"plugins": PluginsConfig, "logs": LogsConfig}.get(str(place[0]), Config) if place[1:] else Config
+        known = ", ".join(field.alias or name for name, field in section.model_fields.items())
+        return f"{where}: unknown key; there are: {known}"
+    return f"{where}: {message.removeprefix('Value error, ')}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,3 +108,37 @@ def test_process_leaves_its_starters_cgroups(grouped_process: subprocess.Popen[b
     leave_cgroups(grouped_process.pid, str(run_dir / "log"))
     assert {line.split(":", 2)[2] for line in groups.read_text().splitlines()} == {"/"}
     assert not (run_dir / "log").exists()
+
+
+def test_commands_that_race_start_one_daemon(run_dir: Path) -> None:
+    """Several first commands all get their answer from one daemon, which is in a session of its own."""
+    environment = _environment(run_dir)
+    Path(environment["POUCH_CONFIG"]).unlink()
+    command = [*_POUCH, "version", "--format", "{{.Server.ApiVersion}}"]
+    racers = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    try:
+        outputs = [racer.communicate(timeout=60) for racer in racers]
+        daemons = _daemons(run_dir)
+        assert outputs == [("1.43\n", "")] * 4
+        assert len(daemons) == 1
+        assert os.getsid(daemons[0]) == daemons[0]
+    finally:
+        for pid in _daemons(run_dir):
+            descriptor = os.pidfd_open(pid)
+            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+            select.select([descriptor], [], [], 20)
+            os.close(descriptor)
+
+
+def _daemons(run_dir: Path) -> list[int]:
+    """Return the processes that run pouchd with this run directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            words = path.read_bytes().split(b"\0")
+            if b"pouch_engine.daemon" in words and f"{run_dir}/run".encode() in words:
+                found.append(int(path.parent.name))
+    return found

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,8 +38,9 @@ def _apply(world: Any, tar: bytes, digest: str, parent: str = "") -> None:
 def test_images_survive_a_restart(new_world: WorldOpener, build: Any) -> None:
     """With names, layers and content."""
     before = _loaded(new_world(), build)
+    expected = (before, before.layers, before.config)
     after = new_world().store.resolve("app:1")
-    assert (after, after.layers, after.config) == (before, before.layers, before.config)
+    assert (after, after.layers, after.config) == expected
 
 
 def test_leftovers_of_a_crash_are_removed_at_the_next_start(new_world: WorldOpener, build: Any) -> None:
@@ -109,6 +113,59 @@ def test_a_damaged_configuration_is_found_when_it_is_read(world: Any, build: Any
     (world.content / "blobs" / "sha256" / image.id.removeprefix("sha256:")).write_bytes(b"{}")
     with pytest.raises(DataDamaged, match=image.id):
         _ = world.store.resolve("app:1").config
+
+
+_CRASH = """
+import importlib.util, pathlib, sys, time
+spec = importlib.util.spec_from_file_location("worlds", sys.argv[1])
+worlds = importlib.util.module_from_spec(spec)
+sys.modules["worlds"] = worlds
+spec.loader.exec_module(worlds)
+world = worlds.World(pathlib.Path(sys.argv[2]))
+owner = {"content": world.store._content, "storage": world.storage, "catalog": world.store._catalog}[sys.argv[3]]
+real = getattr(owner, sys.argv[4])
+
+def reach(*arguments, **named):
+    if sys.argv[5] == "after":
+        real(*arguments, **named)
+    print("reached", flush=True)
+    time.sleep(600)
+
+setattr(owner, sys.argv[4], reach)
+world.load(pathlib.Path(sys.argv[6]).read_bytes())
+"""
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        ("content", "_publish", "before"),
+        ("content", "_publish", "after"),
+        ("content", "read", "before"),
+        ("storage", "storage_apply_layer", "before"),
+        ("storage", "storage_apply_layer", "after"),
+        ("catalog", "put", "before"),
+        ("catalog", "put", "after"),
+    ],
+)
+def test_a_kill_in_the_middle_of_a_load_leaves_nothing(
+    new_world: WorldOpener, build: Any, directory: Path, point: tuple[str, str, str]
+) -> None:
+    """After the next start it is as if it had never begun, and the same load succeeds."""
+    saved = build.saved()
+    saved.image([build.tar({"a": b"1"}), build.tar({"b": b"2"})], ["app:1"])
+    (directory / "app.tar").write_bytes(saved.pack())
+    worlds = str(Path(__file__).with_name("conftest.py"))
+    arguments = [sys.executable, "-c", _CRASH, worlds, str(directory), *point, str(directory / "app.tar")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        reached = child.stdout.readline()
+        child.kill()
+    assert reached == b"reached\n"
+    world = new_world()
+    assert (world.store.images(), world.blobs(), world.layers(), world.leftovers()) == ([], set(), set(), [])
+    world.load(saved.pack())
+    assert (world.root_of("app:1") / "b").read_bytes() == b"2"
 
 
 def test_an_image_whose_unpacking_fails_gets_no_name(world: Any, build: Any) -> None:

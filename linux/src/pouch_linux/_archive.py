@@ -32,6 +32,7 @@ def _declare(name: str, restype: Any, *argtypes: Any) -> Any:
 
 
 error_string = _declare("error_string", c_char_p, c_void_p)
+errno = _declare("errno", c_int, c_void_p)
 
 read_new = _declare("read_new", c_void_p)
 read_support_format_tar = _declare("read_support_format_tar", c_int, c_void_p)

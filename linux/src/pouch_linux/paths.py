@@ -52,8 +52,10 @@ class Root:
 
     def open(self, path: str, flags: int, mode: int = 0o666) -> int:
         """open(2): a descriptor, closed on exec. A fifo or device opens as such: see `read` for what must
-        be a file.
+        be a file. Raises ValueError for a null character in the path.
         """
+        if "\0" in path:
+            raise ValueError(f"path {path!r} has a null character")  # the kernel would stop reading there
         return self._opener(self._fd, path, flags, mode)
 
     @contextmanager

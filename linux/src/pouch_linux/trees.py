@@ -143,14 +143,25 @@ def _copy_file(found: Found, parent: int) -> None:
             found.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent
         )
         try:
-            while os.sendfile(target, source, None, _CHUNK):
-                pass
+            _copy_content(source, target)
             _copy_metadata(source, target, found.status)
             os.utime(target, ns=(found.status.st_atime_ns, found.status.st_mtime_ns))
         finally:
             os.close(target)
     finally:
         os.close(source)
+
+
+def _copy_content(source: int, target: int) -> None:
+    """By copy_file_range(2), which shares blocks where the file system can; else by sendfile(2)."""
+    try:
+        while os.copy_file_range(source, target, _CHUNK):
+            pass
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        while os.sendfile(target, source, None, _CHUNK):
+            pass
 
 
 def _copy_metadata(source: int, target: int, status: os.stat_result) -> None:
@@ -179,34 +190,35 @@ def remove_tree(path: PathLike) -> None:
             raise
         os.unlink(path)
         return
-    try:
-        here = _empty(here)
-    finally:
-        os.close(here)
+    _empty(here)
     os.rmdir(path)
 
 
-def _empty(here: int) -> int:
-    """Takes the descriptor of a directory and gives one of the same directory, which is empty now."""
-    # The way down: for each directory on it its identity, its name above, and which of its directories are still full.
-    way = [(_identity(here), "", _remove_files(here))]
-    while True:
-        _, name, full = way[-1]
-        if full:
-            below = os.open(full[-1], _DIRECTORY, dir_fd=here)
-            os.close(here)
-            here = below
-            way.append((_identity(here), full.pop(), _remove_files(here)))
-        elif len(way) > 1:
-            way.pop()
-            above = os.open("..", _DIRECTORY, dir_fd=here)
-            os.close(here)
-            here = above
+def _empty(here: int) -> None:
+    """Takes the descriptor of a directory, removes all that is in it, and closes the descriptor."""
+    try:
+        # The way down: for each directory on it its identity, its name above, and its directories that are still full.
+        way = [(_identity(here), "", _remove_files(here))]
+        while way[0][2] or len(way) > 1:
+            full = way[-1][2]
+            if full:
+                here = _step(here, full[-1])
+                way.append((_identity(here), full.pop(), _remove_files(here)))
+                continue
+            _, name, _ = way.pop()
+            here = _step(here, "..")
             if _identity(here) != way[-1][0]:
                 raise OSError(errno.ESTALE, "was moved while it was removed", name)
             os.rmdir(name, dir_fd=here)
-        else:
-            return here
+    finally:
+        os.close(here)
+
+
+def _step(here: int, name: str) -> int:
+    """Opens the directory `name` of `here`, which is closed if that succeeds."""
+    there = os.open(name, _DIRECTORY, dir_fd=here)
+    os.close(here)
+    return there
 
 
 def _identity(descriptor: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ is imported, no library loaded and no name looked up, because all of them would 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -27,6 +28,7 @@ _ADDRESS_SPACE = 4 << 30
 _PATH_MAX = 4096
 _BLOCK = 1 << 20
 _HIGHEST_ID = (1 << 32) - 2  # 2^32 - 1 means "leave as it is" to chown(2)
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _BEAT_EVERY = 256  # entries or removals
 
 _WHITEOUT = b".wh."
@@ -162,8 +164,11 @@ class _Unpacking:
     def _check(self, status: int, archive: int) -> None:
         # Also a warning: libarchive warns where it skips an entry that it could not make.
         if status != _archive.OK:
-            text = _archive.error_string(archive) or _archive.error_string(self._reader) or b"libarchive failed"
-            raise Refused(text.decode(errors="replace"))
+            source = archive if _archive.error_string(archive) else self._reader
+            text = (_archive.error_string(source) or b"libarchive failed").decode(errors="replace")
+            # "Write failed" alone does not say that the disk is full.
+            number = _archive.errno(source)
+            raise Refused(f"{text}: {os.strerror(number)}" if number in _DISK_ERRORS else text)
 
     def _count(self, size: int) -> None:
         self.entries += 1

@@ -230,10 +230,19 @@ class _Conversation:
             if order.process_spec is not None:
                 connection = on_failure.enter_context(self._attach())
                 self._go()
-            pid = self._read_pid()
-            self.process.wait(self._left())  # it has written the pid file when it has ended
+            supervised = Supervised(self._read_pid(), self._read_supervisor(), connection)
             on_failure.pop_all()
-        return Supervised(pid, int(order.supervisor_pid_file.read_text()), connection)
+        return supervised
+
+    def _read_supervisor(self) -> int:
+        """conmon's number; the process that we started has written it down when it has ended."""
+        try:
+            self.process.wait(self._left())
+            return int(self._order.supervisor_pid_file.read_text())
+        except subprocess.TimeoutExpired:
+            raise self._deadline_missed() from None
+        except (OSError, ValueError) as error:
+            raise RuntimeFailed(f"conmon wrote no pid file that can be read: {error}") from error
 
     def _attach(self) -> socket.socket:
         """Connect before the runtime runs: conmon takes the connection before it reads any output."""
@@ -287,16 +296,19 @@ class _Conversation:
         data = b""
         while b"\n" not in data and len(data) < _ANSWER_LIMIT:
             if not poll.poll(self._left() * 1000):
-                raise DeadlineExceeded(
-                    f"{self._order.runtime.command} {self._order.verb} did not end within"
-                    f" {self._order.deadline:g} seconds and was killed"
-                )
+                raise self._deadline_missed()
             chunk = os.read(descriptor, _ANSWER_LIMIT)
             if not chunk:
                 break
             data += chunk
         # The exit code of a short exec may follow the first answer at once; the exit file has it, too.
         return data.partition(b"\n")[0].decode(errors="replace")
+
+    def _deadline_missed(self) -> DeadlineExceeded:
+        order = self._order
+        return DeadlineExceeded(
+            f"{order.runtime.command} {order.verb} did not end within {order.deadline:g} seconds and was killed"
+        )
 
     def end_everything(self) -> None:
         """Kill conmon and the runtime with all that came from them."""

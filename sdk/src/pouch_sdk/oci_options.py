@@ -29,7 +29,7 @@ class Deadlines(_Closed):
 class OciCommandOptions(_Closed):
     """What `[runtimes.NAME]` in pouchd.toml may say."""
 
-    command: str = Field("", description="the OCI runtime command: a name in PATH or a path", min_length=1)
+    command: str = Field(description="the OCI runtime command: a name in PATH or a path", min_length=1)
     runtime_args: tuple[str, ...] = Field((), description="global arguments, before the verb")
     conmon: str = Field("conmon", description="conmon's command: a name in PATH or a path", min_length=1)
     supervisor_cgroup: str = Field(

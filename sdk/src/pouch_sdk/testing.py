@@ -298,7 +298,10 @@ class RuntimeHarness:
         self.cgroup_parent = f"/{self.directory.name}"
         for each in ("data", "run", "c", "x"):
             (self.directory / each).mkdir(mode=0o700)
-        validated: BaseModel = driver.Options.model_validate(dict(options or {}))
+        given = dict(options or {})
+        if "supervisor_cgroup" in driver.Options.model_fields:
+            given.setdefault("supervisor_cgroup", f"{self.cgroup_parent}/supervisors")
+        validated: BaseModel = driver.Options.model_validate(given)
         self.handler = Handler(name, name, validated, self.directory / "data", self.directory / "run")
         self.containers: list[Container] = []
         self._on_close: list[Callable[[], None]] = []

@@ -8,22 +8,23 @@ from contextlib import contextmanager
 
 
 class Activity:
-    """Requests that are being answered, and when the last one was. For the event loop's thread."""
+    """What is being answered, and when the last answer ended. For the event loop's thread.
+
+    Attributes:
+        requests: that are being answered now.
+        last_end: of a request, by time.monotonic(); of none yet: the beginning.
+    """
 
     def __init__(self) -> None:
-        self._requests = 0
-        self._last = time.monotonic()
+        self.requests = 0
+        self.last_end = time.monotonic()
 
     @contextmanager
     def request(self) -> Iterator[None]:
         """A request lasts as long as its answer does: a stream or a wait keeps the daemon."""
-        self._requests += 1
+        self.requests += 1
         try:
             yield
         finally:
-            self._requests -= 1
-            self._last = time.monotonic()
-
-    def idle_seconds(self) -> float:
-        """Since the last request ended; 0 while there is one."""
-        return 0.0 if self._requests else time.monotonic() - self._last
+            self.requests -= 1
+            self.last_end = time.monotonic()

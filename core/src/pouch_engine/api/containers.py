@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from pouch_engine.containers.record import Container
 from pouch_engine.containers.waits import Exit
 from pouch_hookspecs import Size
 from pouch_hookspecs.errors import InvalidArgument, Unsupported
@@ -17,7 +14,6 @@ from . import container_filters, queries
 from .keys import ENDLESS, ENGINE, WORKERS
 from .logs import container_logs
 from .requests import read_create
-from .versions import version_of
 from .views.containers import inspected, listed, processes
 from .workers import received
 
@@ -138,7 +134,7 @@ async def top_container(request: web.Request) -> web.Response:
 
 
 async def wait_container(request: web.Request) -> web.StreamResponse:
-    """POST /containers/{name}/wait: the head at once, so that clients know that nothing is missed; the body at the end."""
+    """POST /containers/{name}/wait: the head comes at once, and tells that nothing is missed; the body at the end."""
     engine, workers = request.app[ENGINE], request.app[WORKERS]
     condition = request.query.get("condition", "")
     future = await workers.look(engine.container_wait, request.match_info["name"], condition)
@@ -161,7 +157,7 @@ def _exit_document(exit_: Exit) -> dict[str, object]:
     return document
 
 
-ROUTES: tuple[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]], ...] = (
+ROUTES = (
     ("GET", "/containers/json", list_containers),
     ("POST", "/containers/create", create_container),
     ("GET", "/containers/{name}/json", inspect_container),

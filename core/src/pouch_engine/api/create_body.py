@@ -17,7 +17,7 @@ _TRUTH: dict[object, bool] = {"true": True, "1": True, "false": False, "0": Fals
 
 def _truth(value: object) -> object:
     """Clients send booleans as 0 and 1, and as text (compose: "True")."""
-    if isinstance(value, bool) or value not in (0, 1) and not isinstance(value, str):
+    if isinstance(value, bool) or (value not in (0, 1) and not isinstance(value, str)):
         return value
     return _TRUTH.get(str(value).lower(), value)
 

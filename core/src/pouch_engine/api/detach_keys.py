@@ -27,7 +27,9 @@ def _key(word: str) -> int:
             return ord(control) - ord("a") + 1
         if control in _CONTROLS:
             return _CONTROLS[control]
-    raise InvalidArgument(f"invalid detach key {word[:80]!r}: expected a character or ctrl- and one of a-z @ [ \\ ] ^ _")
+    raise InvalidArgument(
+        f"invalid detach key {word[:80]!r}: expected a character or ctrl- and one of a-z @ [ \\ ] ^ _"
+    )
 
 
 class DetachKeys:

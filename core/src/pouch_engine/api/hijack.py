@@ -167,6 +167,8 @@ class Hijacked(asyncio.Protocol):
         self._kept = bytearray(early)
         self._receiver: Receiver | None = None
         self._slow = False
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._descriptor: int = self._transport.get_extra_info("socket").fileno()
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._transport.set_protocol(self)
@@ -190,6 +192,11 @@ class Hijacked(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send to the client, behind what waits already."""
         self._transport.write(data)
+
+    async def send(self, data: bytes) -> None:
+        """The same, waiting until the client has read most of it."""
+        self._transport.write(data)
+        await self._writable.wait()
 
     def pause_reading(self) -> None:
         """Take nothing from the client for now."""
@@ -231,12 +238,14 @@ class Hijacked(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads too slowly."""
         self._slow = True
+        self._writable.clear()
         if self._receiver is not None:
             self._receiver.client_slow()
 
     def resume_writing(self) -> None:
         """It has caught up."""
         self._slow = False
+        self._writable.set()
         if self._receiver is not None:
             self._receiver.client_caught_up()
 
@@ -256,10 +265,10 @@ class TakenOver(web.StreamResponse):
         super().__init__()
         self.force_close()
 
-    async def prepare(self, request: web.BaseRequest) -> None:  # type: ignore[override]  # no writer: nothing is sent
+    async def prepare(self, request: web.BaseRequest) -> None:
         """The head was sent by `take_over`."""
 
-    async def write_eof(self, data: bytes = b"") -> None:  # type: ignore[override]  # no body either
+    async def write_eof(self, data: bytes = b"") -> None:
         """The stream has its own end."""
 
 

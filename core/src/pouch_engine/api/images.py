@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from pouch_engine.images.references import parse_reference
 from pouch_engine.images.removal import ImageUser
 from pouch_engine.images.store import AddedImage
-from pouch_hookspecs.errors import NotFound, PouchError, Unsupported
+from pouch_hookspecs.errors import NotFound, Unsupported
 
 from . import queries
-from .errors import mark_started
-from .keys import ENDLESS, ENGINE, WORKERS
+from .keys import ENGINE, WORKERS
+from .upload import read_upload
 from .views.images import history_document, image_document, image_row
 
 if TYPE_CHECKING:
     from pouch_engine.engine import Engine
-
-T = TypeVar("T")
 
 _FILTERS = ("before", "dangling", "label", "reference", "since")
 
@@ -82,14 +78,10 @@ def _users(engine: Engine, image: str) -> list[ImageUser]:
     return [ImageUser(c.name, c.state.running) for c in engine.containers() if c.image_id == image]
 
 
-async def load_images(request: web.Request) -> web.StreamResponse:
+async def load_images(request: web.Request) -> web.Response:
     """POST /images/load: an archive of images."""
-    added = request.app[ENGINE].images.load
-
-    def report(images: list[AddedImage]) -> list[dict[str, str]]:
-        return [{"stream": f"Loaded image{_loaded_name(image)}\n"} for image in images]
-
-    return await _added(request, added, report)
+    images = await read_upload(request, request.app[WORKERS], request.app[ENGINE].images.load)
+    return _lines({"stream": f"Loaded image{_loaded_name(image)}\n"} for image in images)
 
 
 def _loaded_name(image: AddedImage) -> str:
@@ -98,7 +90,7 @@ def _loaded_name(image: AddedImage) -> str:
     return f" ID: {image.id}"
 
 
-async def create_image(request: web.Request) -> web.StreamResponse:
+async def create_image(request: web.Request) -> web.Response:
     """POST /images/create: an import of a root file system; a pull is refused."""
     wanted = request.query.get("fromImage", "")
     if wanted:
@@ -111,12 +103,13 @@ async def create_image(request: web.Request) -> web.StreamResponse:
     reference = f"{repository}:{tag}" if repository and tag else repository or None
     changes = request.query.getall("changes", [])
     message = request.query.get("message", "")
+    images = request.app[ENGINE].images
 
     def add(descriptor: int) -> AddedImage:
-        images = request.app[ENGINE].images
         return images.import_rootfs(descriptor, reference, changes=changes, message=message)
 
-    return await _added(request, add, lambda image: [{"status": image.id}])
+    image = await read_upload(request, request.app[WORKERS], add)
+    return _lines([{"status": image.id}])
 
 
 def _refuse_pull(name: str, tag: str) -> None:
@@ -128,16 +121,18 @@ def _refuse_pull(name: str, tag: str) -> None:
     )
 
 
-async def _added(
-    request: web.Request, add: Callable[[int], T], report: Callable[[T], list[dict[str, str]]]
-) -> web.StreamResponse:
-    """Feed the body through a pipe to `add` on a thread; errors are lines of the answer, as docker gives them."""
-    with request.app[ENDLESS].until_shutdown():
-        result = await _through_pipe(request, add)
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
-        mark_started(request, response)
-        for document in result if isinstance(result, list) else [result]:
-            await response.write(json.dumps(document).encode() + b"\r\n")
-    await response.write_eof()
-    return response
+def _lines(documents: Iterable[dict[str, str]]) -> web.Response:
+    """Docker's stream of messages."""
+    body = b"".join(json.dumps(document).encode() + b"\r\n" for document in documents)
+    return web.Response(body=body, content_type="application/json")
+
+
+ROUTES = (
+    ("GET", "/images/json", list_images),
+    ("POST", "/images/load", load_images),
+    ("POST", "/images/create", create_image),
+    ("GET", "/images/{name:.+}/json", inspect_image),
+    ("GET", "/images/{name:.+}/history", image_history),
+    ("POST", "/images/{name:.+}/tag", tag_image),
+    ("DELETE", "/images/{name:.+}", remove_image),
+)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
 from aiohttp import web
 
@@ -92,9 +93,7 @@ async def container_logs(request: web.Request) -> web.StreamResponse:
     container = await workers.look(engine.container, name)
     wanted = _wanted(request, container)
     log = await workers.look(engine.container_logs, container.id)
-    response = web.StreamResponse(
-        headers={"Content-Type": content_type(version_of(request), terminal=wanted.terminal)}
-    )
+    response = web.StreamResponse(headers={"Content-Type": content_type(version_of(request), terminal=wanted.terminal)})
     follow = queries.boolean(request, "follow") and container.state.running
     handover = Handover()
     reader = _Reader(engine, log, wanted, handover, container.id if follow else None)
@@ -134,9 +133,7 @@ def _wanted(request: web.Request, container: Container) -> Wanted:
 class _Reader(threading.Thread):
     """Reads the log, and follows it to the container's end if `follow` names it: reading files blocks."""
 
-    def __init__(
-        self, engine: Engine, log: LogFiles, wanted: Wanted, handover: Handover, follow: str | None
-    ) -> None:
+    def __init__(self, engine: Engine, log: LogFiles, wanted: Wanted, handover: Handover, follow: str | None) -> None:
         super().__init__(name="api-logs", daemon=True)
         self._engine = engine
         self._log = log
@@ -198,7 +195,7 @@ class _Reader(threading.Thread):
     def _go_on(self) -> None:
         if self._follower is None:
             return
-        entries = self._follower.entries()
+        entries = cast("Generator[Entry, None, None]", self._follower.entries())
         try:
             for data in self._wanted.encode(self._new(entries)):
                 if not self._handover.put(data):

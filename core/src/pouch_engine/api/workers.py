@@ -33,12 +33,15 @@ class Workers:
         """Call what answers soon."""
         return await self._run(self._looking, partial(function, *args, **kwargs))
 
+    def submit(self, function: Callable[[], T]) -> Future[T]:
+        """Begin what may take long; see `received`."""
+        return self._changing.submit(function)
+
     async def acquire(
         self, dispose: Callable[[T], object], function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Like `change`, for a result that somebody has to let go: with `dispose`, if nobody waits for it any more."""
-        future = self._changing.submit(partial(function, *args, **kwargs))
-        return await received(future, dispose)
+        return await received(self.submit(partial(function, *args, **kwargs)), dispose)
 
     def close(self) -> None:
         """Take no more calls; those that run go on to their end."""

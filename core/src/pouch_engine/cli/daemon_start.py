@@ -22,9 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DEFAULT_ROOT = "/var/lib/pouch"
 DEFAULT_RUN = "/run/pouch"
-DEFAULT_CONFIG = "/etc/pouch/pouchd.toml"
 _READY = b"ready\n"
 _DEADLINE = 60.0
 _LOG_LINES = 15
@@ -36,7 +34,7 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "
 def start_daemon(host: str) -> None:
     """Make a daemon listen at `host`, unless another command just did. Raises CommandError when that fails.
 
-    Its directories and configuration are POUCH_ROOT, POUCH_RUN and POUCH_CONFIG, or the defaults above.
+    Its directories and configuration are POUCH_ROOT, POUCH_RUN (default /run/pouch) and POUCH_CONFIG, or its own defaults.
     """
     path = socket_path(host)
     if os.geteuid() != 0:
@@ -73,6 +71,7 @@ def _start(path: str, run_dir: str) -> None:
 
 def _spawn(path: str, log: str) -> None:
     """Start the daemon as a process in a session of its own, outside of our cgroups, and wait until it is ready."""
+    log_start = _size(log)
     reader, writer = os.pipe()
     try:
         with open(log, "ab", opener=_private) as output:
@@ -91,11 +90,12 @@ def _spawn(path: str, log: str) -> None:
     process.returncode = 0  # it lives on without us: Popen shall not warn about that
     with os.fdopen(reader, "rb", buffering=0):
         leave_cgroups(process.pid, log)
-        _await_ready(reader, log)
+        _await_ready(reader, log, log_start)
 
 
 def _start_as_unit(path: str, run_dir: str, log: str) -> None:
     """Start the daemon as a transient unit. systemd-run passes no descriptors: a fifo takes the ready pipe's place."""
+    log_start = _size(log)
     fifo = os.path.join(run_dir, "ready.fifo")
     if os.path.lexists(fifo):
         os.unlink(fifo)
@@ -120,7 +120,7 @@ def _start_as_unit(path: str, run_dir: str, log: str) -> None:
         )
         if result.returncode:
             raise CommandError(f"systemd-run could not start pouchd: {result.stderr.strip()}", _FAILED)
-        _await_ready(reader, log)
+        _await_ready(reader, log, log_start)
     finally:
         os.close(reader)
         os.unlink(fifo)
@@ -133,30 +133,22 @@ def through_fifo(fifo: str, command: list[str]) -> list[str]:
 
 def daemon_command(path: str, ready_descriptor: int) -> list[str]:
     """Return the daemon's command line: a self-started daemon that listens at `path`."""
-    return [
-        sys.executable,
-        "-I",
-        "-m",
-        "pouch_engine.daemon",
-        "--autostarted",
-        "--ready-fd",
-        str(ready_descriptor),
-        "--root",
-        os.environ.get("POUCH_ROOT", DEFAULT_ROOT),
-        "--run",
-        os.environ.get("POUCH_RUN", DEFAULT_RUN),
-        "--socket",
-        path,
-        "--config",
-        os.environ.get("POUCH_CONFIG", DEFAULT_CONFIG),
-    ]
+    given = {
+        "--root": os.environ.get("POUCH_ROOT"),
+        "--run": os.environ.get("POUCH_RUN", DEFAULT_RUN),
+        "--socket": path,
+        "--config": os.environ.get("POUCH_CONFIG"),
+    }
+    places = [word for flag, value in given.items() if value for word in (flag, value)]
+    module = [sys.executable, "-I", "-m", "pouch_engine.daemon"]
+    return [*module, "--autostarted", "--ready-fd", str(ready_descriptor), *places]
 
 
 def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
-def _await_ready(reader: int, log: str) -> None:
+def _await_ready(reader: int, log: str, log_start: int) -> None:
     """Wait for the word on the ready pipe. Its end without the word means that the daemon failed: its log says why."""
     poll = select.poll()
     poll.register(reader, select.POLLIN)
@@ -166,7 +158,7 @@ def _await_ready(reader: int, log: str) -> None:
             raise CommandError(f"pouchd is not ready after {_DEADLINE:.0f} s; see {log}", _FAILED)
         piece = os.read(reader, 64)
         if not piece:
-            raise CommandError(f"pouchd did not start. The end of {log}:\n{_last_lines(log)}", _FAILED)
+            raise CommandError(f"pouchd did not start. The end of {log}:\n{_last_lines(log, log_start)}", _FAILED)
         said += piece
 
 
@@ -174,9 +166,15 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def _last_lines(log: str) -> str:
+def _size(log: str) -> int:
+    return os.stat(log).st_size if os.path.exists(log) else 0
+
+
+def _last_lines(log: str, start: int) -> str:
+    """Return the end of what was added to the log since it was `start` bytes long."""
     try:
         with open(log, errors="replace") as file:
+            file.seek(start)
             return "".join(file.readlines()[-_LOG_LINES:]).rstrip()
     except OSError as error:
         return f"(not readable: {error.strerror})"

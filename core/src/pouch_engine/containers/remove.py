@@ -68,6 +68,8 @@ def finish(context: Context, container: Container) -> None:
     context.attachments.give_up(container.id, NotFound(f"container {container.name} was removed"))
     if container.remove_volumes:
         _remove_anonymous_volumes(context, container)
+    if not context.images.known(container.image_id):
+        context.images.collect()  # its layers were kept for this container
     context.tell("destroy", container)
     context.waits.removed(container.id, Exit(container.state.exit_code, container.state.error))
 

@@ -117,6 +117,10 @@ class ImageStore:
         """
         return self._find(text)[0]
 
+    def known(self, image: str) -> bool:
+        """Tell whether there is an image of this whole id."""
+        return self._catalog.by_id(image) is not None
+
     @contextmanager
     def lease(self, image: ImageRecord) -> Iterator[None]:
         """Keep an image's layers and content from being collected, from its lookup to the snapshot on it.

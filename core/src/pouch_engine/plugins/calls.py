@@ -13,17 +13,42 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pluggy
 
-from pouch_hookspecs.errors import DeadlineExceeded, PluginFailed, PouchError, Unavailable
+from pouch_hookspecs import CommonHooks
+from pouch_hookspecs.errors import DeadlineExceeded, PluginFailed, PouchError, Unavailable, Unsupported
+from pouch_hookspecs.hooks import IsolationHooks
+
+T = TypeVar("T")
 
 CALL_THREADS = ThreadPoolExecutor(max_workers=1024, thread_name_prefix="plugin")
 """Shared by all participants; threads are made when needed and used again. The daemon ends without joining them."""
 
 STUCK_LIMIT = 2
 """So many calls that missed their deadline and still hang take a participant out of service."""
+
+SILENT_WITHOUT = frozenset(
+    {*vars(CommonHooks), *vars(IsolationHooks), "runtime_recover", "network_repair", "volume_prepare"}
+)
+"""Hooks whose absence means that the plugin has nothing to say; the absence of any other means that it can't."""
+
+
+def within(seconds: float, function: Callable[..., T], *arguments: Any) -> T:
+    """Run code of a plugin that is no hook (its import, its constructor) on a thread that can be lost.
+
+    Raises:
+        DeadlineExceeded: no end after `seconds`.
+        BaseException: whatever the function raised.
+    """
+    future = CALL_THREADS.submit(function, *arguments)
+    try:
+        return future.result(timeout=seconds)
+    except FutureTimeout:
+        if future.done():
+            raise
+        raise DeadlineExceeded(f"no end after {seconds:g} s") from None
 
 
 class Participant:
@@ -58,30 +83,38 @@ class Participant:
             PluginFailed: anything else that it raised.
             DeadlineExceeded: no answer in time.
             Unavailable: too many earlier calls still hang.
+            Unsupported: the plugin lacks this hook, and its silence would be taken for success.
         """
-        self._refuse_if_stuck()
+        if reason := self.out_of_service():
+            raise Unavailable(f"{self.role} {self.name} is out of service: {reason}")
+        if hook not in SILENT_WITHOUT and not self.implements(hook):
+            raise Unsupported(f"{self.role} {self.name} can not do this: it has no {hook}")
         caller = getattr(self._manager.hook, hook)
         deadline = caller.spec.function.deadline_seconds * self._deadline_factor
         begun = time.monotonic()
         future = CALL_THREADS.submit(self._guarded, hook, caller, arguments)
         try:
             return future.result(timeout=deadline)
-        except FutureTimeout:
-            if future.done():  # the plugin itself raised TimeoutError; _guarded has translated it
-                raise
+        except FutureTimeout:  # never the plugin's own: _guarded translates it
             self._remember_stuck(hook, future)
             raise DeadlineExceeded(
                 f"{self.role} {self.name} did not answer {hook} within {deadline:g} s",
                 hint="`pouch plugin inspect` shows calls that hang; deadline-factor in pouchd.toml raises deadlines",
             ) from None
         finally:
-            self.calls_made[hook] += 1
-            self.seconds_spent[hook] += time.monotonic() - begun
+            with self._lock:
+                self.calls_made[hook] += 1
+                self.seconds_spent[hook] += time.monotonic() - begun
 
     def stuck_calls(self) -> list[str]:
         """Calls that missed their deadline and have not come back, for `inspect`."""
         with self._lock:
             return [f"{hook} for {time.monotonic() - since:.0f} s" for hook, since in self._stuck.values()]
+
+    def out_of_service(self) -> str:
+        """Why this participant is not called any more; empty while it is."""
+        stuck = self.stuck_calls()
+        return f"{len(stuck)} calls hang: {', '.join(stuck)}" if len(stuck) >= STUCK_LIMIT else ""
 
     def _guarded(self, hook: str, caller: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         try:
@@ -99,11 +132,6 @@ class Participant:
     def _forget_stuck(self, future: Future[Any]) -> None:
         with self._lock:
             self._stuck.pop(future, None)
-
-    def _refuse_if_stuck(self) -> None:
-        stuck = self.stuck_calls()
-        if len(stuck) >= STUCK_LIMIT:
-            raise Unavailable(f"{self.role} {self.name} is out of service: {len(stuck)} calls hang: {', '.join(stuck)}")
 
 
 class HookCalls:

@@ -6,21 +6,25 @@ No cache file is used: a root daemon must not trust a file in somebody's cache d
 from __future__ import annotations
 
 import fnmatch
+import logging
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions
 
+from pouch_engine.config import HANDLER_NAME
 from pouch_hookspecs import PROJECT, ROLES
+
+log = logging.getLogger(__name__)
 
 
 class PluginState(StrEnum):
     """What has become of a plugin.
 
     ready: usable. skipped: this host lacks something (`check`). broken: its own fault. blocked: not on the
-    allow-list. disabled: switched off. The last three are never imported or never called.
+    allow-list. disabled: switched off. The last two are never imported.
     """
 
     READY = "ready"
@@ -56,38 +60,50 @@ def discover(allow: Collection[str] = (), disable: Collection[str] = ()) -> list
         allow: patterns of distribution names; empty allows all. Names are compared as PyPI does (PEP 503).
         disable: plugin names, `*` for all.
     """
-    found = [_plugin(role, entry) for role in ROLES for entry in entry_points(group=f"{PROJECT}.{role}")]
-    plugins = _without_repeats(found)
-    claims = Counter((plugin.role, plugin.name) for plugin in plugins)
+    plugins = _installed()
     for plugin in plugins:
-        rivals = [p.distribution for p in plugins if (p.role, p.name) == (plugin.role, plugin.name)]
         if any(fnmatch.fnmatchcase(plugin.name, pattern) for pattern in disable):
             plugin.reject(PluginState.DISABLED, "switched off by configuration or environment")
         elif allow and not _allowed(plugin.distribution, allow):
             plugin.reject(PluginState.BLOCKED, f"distribution {plugin.distribution} is not on the allow-list")
-        elif claims[plugin.role, plugin.name] > 1:
-            plugin.reject(
-                PluginState.BROKEN,
-                f"{' and '.join(sorted(rivals))} all claim {plugin.role} {plugin.name}: uninstall all but one",
-            )
+        elif not HANDLER_NAME.fullmatch(plugin.name):
+            plugin.reject(PluginState.BROKEN, f"the entry point's name {plugin.name!r} can not be a handler's name")
+    _reject_rivals([plugin for plugin in plugins if plugin.state is PluginState.READY])
     return sorted(plugins, key=lambda p: (p.role, p.name, p.distribution))
 
 
-def _plugin(role: str, entry: EntryPoint) -> Plugin:
-    distribution = entry.dist
-    return Plugin(
-        role=role,
-        name=entry.name,
-        distribution=distribution.name if distribution else "",
-        version=distribution.version if distribution else "",
-        entry_point=entry,
-    )
+def _installed() -> list[Plugin]:
+    """The plugins of every distribution, each once: the first on the path is the one that Python would import."""
+    found: dict[str, list[Plugin]] = {}
+    for distribution in distributions():
+        try:
+            if plugins := _plugins_of(distribution):
+                found.setdefault(_normal(distribution.name), plugins)
+        except Exception as error:  # what an interrupted installation left: whose plugins it has nobody knows
+            log.warning("the metadata of an installed distribution can not be read: %r", error)
+    return [plugin for plugins in found.values() for plugin in plugins]
 
 
-def _without_repeats(plugins: Iterable[Plugin]) -> list[Plugin]:
-    """One distribution may be seen twice (an editable install beside its metadata on the path)."""
-    unique = {(p.role, p.name, p.distribution, p.entry_point.value): p for p in plugins}
-    return list(unique.values())
+def _plugins_of(distribution: Distribution) -> list[Plugin]:
+    entries = distribution.entry_points
+    return [
+        Plugin(role, entry.name, distribution.name, distribution.version or "", entry)
+        for role in ROLES
+        for entry in entries
+        if entry.group == f"{PROJECT}.{role}"
+    ]
+
+
+def _reject_rivals(usable: Sequence[Plugin]) -> None:
+    """Nobody can tell which of two was meant. A distribution that is not allowed is no rival of one that is."""
+    claims: defaultdict[tuple[str, str], list[Plugin]] = defaultdict(list)
+    for plugin in usable:
+        claims[plugin.role, plugin.name].append(plugin)
+    for (role, name), rivals in claims.items():
+        if len(rivals) > 1:
+            names = " and ".join(sorted(rival.distribution for rival in rivals))
+            for rival in rivals:
+                rival.reject(PluginState.BROKEN, f"{names} all claim {role} {name}: uninstall or block all but one")
 
 
 def _allowed(distribution: str, patterns: Collection[str]) -> bool:

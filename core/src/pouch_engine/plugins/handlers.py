@@ -2,71 +2,100 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pouch_engine.config import HandlerConfig
 from pouch_hookspecs import Finding, Level
 from pouch_hookspecs import Handler as HandlerModel
 from pouch_hookspecs.errors import PouchError, Unavailable
 
-from .calls import CALL_THREADS, HookCalls, Participant
+from .calls import CALL_THREADS, HookCalls, Participant, within
 from .discovery import Plugin, PluginState
 from .loading import new_manager
 from .options import configured
 
 HooksT = TypeVar("HooksT")
 
+CONSTRUCTOR_SECONDS = 10.0
+"""A constructor must not block; one that does is given up after so long."""
 
-@dataclass
+_FINDINGS = TypeAdapter(tuple[Finding, ...])
+
+
 class Handler:
     """One handler of one role and what became of it.
 
-    `findings` is filled by the check, which runs in the background from the start on; `settled()` waits for it.
+    Attributes:
+        role: runtime, storage …
+        name: unique in its role.
+        driver: the entry point's name.
+        config: its table in `pouchd.toml`.
+        options_model: the driver's `Options`; None where the driver could not be loaded.
+        options: the configured ones; None where they are not valid.
+        order: place among the enhancements.
+        participant: to be called; None where it could not be made.
+        findings: of the last check, which runs in the background from the start on; `settled()` waits for it.
     """
 
-    role: str
-    name: str
-    driver: str
-    config: HandlerConfig
-    options_model: type[BaseModel] | None = None
-    options: BaseModel | None = None
-    order: int = 50
-    state: PluginState = PluginState.READY
-    reason: str = ""
-    participant: Participant | None = None
-    findings: tuple[Finding, ...] = ()
-    _check: Future[None] | None = field(default=None, repr=False)
+    def __init__(self, role: str, name: str, driver: str, config: HandlerConfig) -> None:
+        self.role = role
+        self.name = name
+        self.driver = driver
+        self.config = config
+        self.options_model: type[BaseModel] | None = None
+        self.options: BaseModel | None = None
+        self.order = 50 if config.order is None else config.order
+        self.participant: Participant | None = None
+        self.findings: tuple[Finding, ...] = ()
+        self._verdict = PluginState.READY, ""
+        self._first_check: Future[None] | None = None
+
+    @property
+    def state(self) -> PluginState:
+        """What has become of it, as far as is known now."""
+        return PluginState.BROKEN if self._out_of_service() else self._verdict[0]
+
+    @property
+    def reason(self) -> str:
+        """Why it is not ready; empty if it is."""
+        return self._out_of_service() or self._verdict[1]
+
+    def reject(self, state: PluginState, reason: str) -> None:
+        """Take it out, with the reason that users will see."""
+        self._verdict = state, reason
 
     def begin_check(self) -> None:
         """Start the plugin's own look at this host; a finding of level error makes the handler skipped."""
         if self.participant is not None:
-            self._check = CALL_THREADS.submit(self._run_check, self.participant)
+            self._first_check = CALL_THREADS.submit(self.check)
 
-    def _run_check(self, participant: Participant) -> None:
+    def check(self) -> None:
+        """Look at this host anew; the state follows."""
+        if self.participant is None:
+            return
         try:
-            self.findings = tuple(participant.call("check") or ())
+            self.findings = tuple(_FINDINGS.validate_python(self.participant.call("check") or ()))
         except PouchError as error:
-            self.state, self.reason = PluginState.BROKEN, f"its check failed: {error}"
+            self.findings = ()
+            self.reject(PluginState.BROKEN, f"its check failed: {error}")
+            return
+        except ValidationError as error:
+            self.findings = ()
+            self.reject(PluginState.BROKEN, f"its check gave something else than findings: {error.errors()[0]['msg']}")
             return
         bad = [finding for finding in self.findings if finding.level is Level.ERROR]
-        if bad:
-            self.state = PluginState.SKIPPED
-            self.reason = "; ".join(f"{f.what}: {f.why}" + (f" ({f.remedy})" if f.remedy else "") for f in bad)
-        elif self.state is PluginState.SKIPPED:
-            self.state, self.reason = PluginState.READY, ""
+        reasons = (f"{f.what}: {f.why}" + (f" ({f.remedy})" if f.remedy else "") for f in bad)
+        self.reject(PluginState.SKIPPED if bad else PluginState.READY, "; ".join(reasons))
 
     def settled(self) -> PluginState:
-        """The state, once the check has come to its end."""
-        if self._check is not None:
-            with contextlib.suppress(PouchError):
-                self._check.result()
+        """The state, once the first check has come to its end."""
+        if self._first_check is not None:
+            self._first_check.result()
         return self.state
 
     def hooks(self, role: type[HooksT]) -> HooksT:
@@ -79,27 +108,29 @@ class Handler:
             raise Unavailable(f"{self.role} {self.name} is {self.state}: {self.reason}")
         return cast(HooksT, HookCalls(self.participant))
 
+    def _out_of_service(self) -> str:
+        return self.participant.out_of_service() if self.participant else ""
+
 
 def build(plugin: Plugin, name: str, config: HandlerConfig, root: Path, run: Path) -> Handler:
     """Configure and instantiate one handler; a failure is recorded in it, never raised."""
-    handler = Handler(plugin.role, name, plugin.name, config, state=plugin.state, reason=plugin.reason)
+    handler = Handler(plugin.role, name, plugin.name, config)
+    handler.reject(plugin.state, plugin.reason)
     if plugin.cls is None:
         return handler
     cls: Any = plugin.cls
     handler.options_model = cls.Options
-    handler.order = config.order if config.order is not None else getattr(cls, "order", 50)
+    if config.order is None:
+        handler.order = getattr(cls, "order", 50)
     try:
         handler.options = configured(cls.Options, config.options, name)
-        instance = cls(_model(plugin, name, handler.options, root, run))
+        instance = within(CONSTRUCTOR_SECONDS * config.deadline_factor, cls, _model(plugin, name, handler, root, run))
         manager = new_manager(plugin.role)
         manager.register(instance)
     except PouchError as error:
-        handler.state, handler.reason = PluginState.BROKEN, str(error)
+        handler.reject(PluginState.BROKEN, str(error))
     except BaseException as error:  # whatever its constructor raises, the daemon lives
-        handler.state, handler.reason = (
-            PluginState.BROKEN,
-            f"making it raised {type(error).__name__}: {error}",
-        )
+        handler.reject(PluginState.BROKEN, f"making it raised {type(error).__name__}: {error}")
     else:
         handler.participant = Participant(plugin.role, name, manager, config.deadline_factor)
     return handler
@@ -107,16 +138,18 @@ def build(plugin: Plugin, name: str, config: HandlerConfig, root: Path, run: Pat
 
 def missing_driver(role: str, name: str, config: HandlerConfig, installed: list[str]) -> Handler:
     """A configured handler whose driver is not installed."""
-    driver = config.driver or name
-    reason = f"no {role} driver {driver} is installed; there are: {', '.join(installed) or 'none'}"
-    return Handler(role, name, driver, config, state=PluginState.BROKEN, reason=reason)
+    handler = Handler(role, name, config.driver or name, config)
+    there = ", ".join(installed) or "none"
+    handler.reject(PluginState.BROKEN, f"no {role} driver {handler.driver} is installed; there are: {there}")
+    return handler
 
 
-def _model(plugin: Plugin, name: str, options: BaseModel, root: Path, run: Path) -> HandlerModel[BaseModel]:
+def _model(plugin: Plugin, name: str, handler: Handler, root: Path, run: Path) -> HandlerModel[BaseModel]:
+    assert handler.options is not None
     data_dir, run_dir = root / plugin.role / name, run / plugin.role / name
     for directory in (data_dir, run_dir):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return HandlerModel(name=name, driver=plugin.name, options=options, data_dir=data_dir, run_dir=run_dir)
+    return HandlerModel(name=name, driver=plugin.name, options=handler.options, data_dir=data_dir, run_dir=run_dir)
 
 
 def build_all(
@@ -125,7 +158,9 @@ def build_all(
     """Every installed driver has a handler of its own name; the configuration adds others."""
     handlers: list[Handler] = []
     for role, table in tables.items():
-        drivers = {plugin.name: plugin for plugin in plugins if plugin.role == role}
+        # Of several that claim a name, one that is not blocked counts.
+        ours = sorted((p for p in plugins if p.role == role), key=lambda p: p.state is not PluginState.BLOCKED)
+        drivers = {plugin.name: plugin for plugin in ours}
         handlers += [
             build(plugin, name, HandlerConfig(), root, run) for name, plugin in drivers.items() if name not in table
         ]

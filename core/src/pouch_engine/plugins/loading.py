@@ -14,15 +14,21 @@ from stevedore.extension import ExtensionManager
 
 from pouch_hookspecs import API as ENGINE_API
 from pouch_hookspecs import PROJECT, ROLES, CommonHooks, is_compatible
+from pouch_hookspecs.errors import DeadlineExceeded
 
+from .calls import within
 from .discovery import Plugin, PluginState
 
 
-class _Chosen(ExtensionManager[Any]):
-    """stevedore's loader over a list of entry points that is ours, not its cache's."""
+IMPORT_SECONDS = 30.0
+"""A module that takes longer to import is given up."""
 
-    def __init__(self, namespace: str, chosen: Sequence[EntryPoint]) -> None:
-        self._chosen = list(chosen)
+
+class _Chosen(ExtensionManager[Any]):
+    """stevedore's loader over an entry point that is ours, not its cache's."""
+
+    def __init__(self, namespace: str, chosen: EntryPoint) -> None:
+        self._chosen = chosen
         self.failures: list[BaseException] = []
         super().__init__(
             namespace=namespace,
@@ -30,37 +36,43 @@ class _Chosen(ExtensionManager[Any]):
         )
 
     def list_entry_points(self) -> list[EntryPoint]:
-        return self._chosen
+        return [self._chosen]
 
 
-def load(plugins: Sequence[Plugin]) -> None:
+def load(plugins: Sequence[Plugin], *, import_seconds: float = IMPORT_SECONDS) -> None:
     """Import every plugin that is still in, and check what it is; sets `cls` and `api`, or rejects it."""
     for plugin in plugins:
         if plugin.state is PluginState.READY:
             try:
-                plugin.cls = _import(plugin)
-                plugin.api = _compatible(plugin.cls)
-                _validate(plugin.role, plugin.cls)
+                cls = _import(plugin, import_seconds)
+                plugin.api = _declared_api(cls)
+                _compatible(cls, plugin.api)
+                _validate(plugin.role, cls)
             except _RejectedError as error:
                 plugin.reject(PluginState.BROKEN, str(error))
+            except Exception as error:  # a class can fail at a mere look
+                plugin.reject(PluginState.BROKEN, f"looking at it raised {_named(error)}")
+            else:
+                plugin.cls = cls
 
 
 class _RejectedError(Exception):
     """Why a plugin is broken."""
 
 
-def _import(plugin: Plugin) -> type:
+def _import(plugin: Plugin, seconds: float) -> type:
+    value = plugin.entry_point.value
     try:
-        manager = _Chosen(f"{PROJECT}.{plugin.role}", [plugin.entry_point])
+        manager = within(seconds, _Chosen, f"{PROJECT}.{plugin.role}", plugin.entry_point)
+    except DeadlineExceeded as error:
+        raise _RejectedError(f"importing {value}: {error}") from error
     except BaseException as error:  # a module may call sys.exit(); the daemon must live
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise _RejectedError(f"importing {plugin.entry_point.value} raised {_named(error)}") from error
+        raise _RejectedError(f"importing {value} raised {_named(error)}") from error
     if manager.failures:
-        raise _RejectedError(f"importing {plugin.entry_point.value} raised {_named(manager.failures[0])}")
+        raise _RejectedError(f"importing {value} raised {_named(manager.failures[0])}")
     loaded = manager.extensions[0].plugin
     if not inspect.isclass(loaded):
-        raise _RejectedError(f"entry point {plugin.entry_point.value} is {loaded!r}, not a class")
+        raise _RejectedError(f"entry point {value} is {loaded!r}, not a class")
     return loaded
 
 
@@ -68,10 +80,14 @@ def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _compatible(cls: type) -> str:
+def _declared_api(cls: type) -> str:
     declared = getattr(cls, "api", None)
     if not isinstance(declared, str):
         raise _RejectedError(f'class {cls.__name__} does not declare the contract\'s version: api = "{ENGINE_API}"')
+    return declared
+
+
+def _compatible(cls: type, declared: str) -> None:
     try:
         fits = is_compatible(declared)
     except ValueError as error:
@@ -81,7 +97,8 @@ def _compatible(cls: type) -> str:
     options = getattr(cls, "Options", None)
     if not (inspect.isclass(options) and issubclass(options, BaseModel)):
         raise _RejectedError(f"class {cls.__name__} has no Options (a pydantic model)")
-    return declared
+    if not isinstance(getattr(cls, "order", 0), int):
+        raise _RejectedError(f"class {cls.__name__} has an order that is not a whole number")
 
 
 def new_manager(role: str) -> pluggy.PluginManager:

@@ -40,8 +40,7 @@ from pouch_hookspecs.errors import (
     Unavailable,
 )
 from pouch_linux import mounts
-
-from .trash import Trash
+from pouch_linux.trash import Trash
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
 _WITH_PROJECTS = ("ext4", "xfs")

@@ -28,10 +28,10 @@ from pathlib import Path
 from pouch_hookspecs import Stored, StoredKind, Usage
 from pouch_hookspecs.errors import Conflict, DataDamaged, NotFound
 from pouch_linux import mounts
+from pouch_linux.trash import Trash
 
 from . import durable, keys
 from .locks import KeyLocks
-from .trash import Trash
 from .walk import disk_usage, image_xattrs
 
 

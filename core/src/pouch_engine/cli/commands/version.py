@@ -31,6 +31,8 @@ def execute(client: Client, options: Options) -> int:
     except CommandError as error:
         failure = error
     if options["format"]:
+        if failure and "Server" in options["format"]:
+            raise failure
         from pouch_engine.cli.gotemplate import show
 
         show({"Client": ours, "Server": server}, options["format"])

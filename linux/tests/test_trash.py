@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pouch_linux import mounts
-from pouch_overlay.trash import Trash
+from pouch_linux.trash import Trash
 
 
 @pytest.fixture

@@ -1,0 +1,145 @@
+"""The application: routes, what surrounds each request, and the server on its unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from . import attach, containers, events, execs, images, pouch, system, volumes
+from .activity import Activity
+from .endless import Endless
+from .errors import Handler, answer_errors
+from .hijack import Hangups, HijackableHandler
+from .keys import ACTIVITY, ENDLESS, ENGINE, HANGUPS, WORKERS
+from .queries import JSON_LIMIT
+from .unix_socket import Listener
+from .versions import NEWEST, POUCH_VERSION, PREFIXES, text, version_of
+from .workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pouch_engine.engine import Engine
+
+ROUTES = (
+    *system.ROUTES,
+    *events.ROUTES,
+    *containers.ROUTES,
+    *attach.ROUTES,
+    *execs.ROUTES,
+    *images.ROUTES,
+    *volumes.ROUTES,
+)
+
+_LINE_LIMIT = 65536
+"""Of a request line or header: filters can be long."""
+
+_ENDING_SECONDS = 5.0
+"""For requests in progress when the server stops; streams and waits end at once."""
+
+
+def create_application(engine: Engine) -> web.Application:
+    """Make the application on an engine, which stays the caller's to close."""
+    app = web.Application(middlewares=[_count, answer_errors, _check_version], client_max_size=JSON_LIMIT)
+    app[ENGINE] = engine
+    app[ACTIVITY] = Activity()
+    app.cleanup_ctx.append(_resources)
+    app.on_response_prepare.append(_add_headers)
+    for method, path, handler in ROUTES:
+        for prefix in PREFIXES:
+            app.router.add_route(method, prefix + path, handler)
+    for method, path, handler in pouch.ROUTES:
+        app.router.add_route(method, path, handler)
+    return app
+
+
+async def _resources(app: web.Application) -> AsyncIterator[None]:
+    workers, hangups, endless = Workers(), Hangups(), Endless()
+    app[WORKERS], app[HANGUPS], app[ENDLESS] = workers, hangups, endless
+    app.on_shutdown.append(endless.end_all)
+    yield
+    hangups.close()
+    workers.close()
+
+
+@web.middleware
+async def _count(request: web.Request, handler: Handler) -> web.StreamResponse:
+    with request.app[ACTIVITY].request():
+        return await handler(request)
+
+
+@web.middleware
+async def _check_version(request: web.Request, handler: Handler) -> web.StreamResponse:
+    version_of(request)
+    return await handler(request)
+
+
+async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Docker's, on every answer: clients read the version from any of them."""
+    response.headers.setdefault("Api-Version", text(NEWEST))
+    response.headers.setdefault("Docker-Experimental", "false")
+    response.headers.setdefault("Ostype", "linux")
+    response.headers["Server"] = f"Pouch/{POUCH_VERSION} (linux)"
+
+
+class Server:
+    """The API of an engine on a unix socket.
+
+    Args:
+        engine: stays the caller's to close, after `stop`.
+        path: of the socket; its directory is made if it is missing.
+        group: may use it besides root; empty: nobody may.
+    """
+
+    def __init__(self, engine: Engine, path: Path, *, group: str = "") -> None:
+        self.path = path
+        self._group = group
+        self._app = create_application(engine)
+        self._runner = web.AppRunner(
+            self._app, handler_cancellation=True, access_log=None, shutdown_timeout=_ENDING_SECONDS
+        )
+        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
+
+    async def start(self) -> None:
+        """Listen. Requests are answered from its return on.
+
+        Raises:
+            Conflict: somebody else listens there.
+            InvalidArgument: there is no such group, or the path is no place for a socket.
+            PermissionDenied: the directory lets others replace the socket.
+        """
+        self._listener = Listener(self.path, self._group)
+        await self._runner.setup()
+        self._server = await asyncio.get_running_loop().create_unix_server(self._connected, sock=self._listener.socket)
+
+    async def stop(self) -> None:
+        """Stop listening, end streams and waits, let other requests finish for a moment, and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
+        await self._runner.cleanup()
+
+    @property
+    def open_connections(self) -> int:
+        """Requests that are being answered: a stream or a wait is one as long as it lasts."""
+        return self._app[ACTIVITY].requests
+
+    @property
+    def last_activity(self) -> float:
+        """When the last request ended, by time.monotonic()."""
+        return self._app[ACTIVITY].last_end
+
+    def _connected(self) -> HijackableHandler:
+        return HijackableHandler(
+            self._runner.server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=_LINE_LIMIT,
+            max_field_size=_LINE_LIMIT,
+        )

@@ -1,0 +1,1 @@
+"""The engine's records in docker's words: what goes out."""
