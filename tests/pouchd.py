@@ -137,7 +137,7 @@ class Daemon:
         found = [f"mount {line.split()[4]}" for line in _lines("/proc/self/mountinfo") if self._is_ours(line)]
         found += [f"cgroup {path}" for path in self._cgroups()]
         found += [f"process {pid} {command}" for pid, command in _processes() if self._is_ours(command)]
-        for directory in ("tasks", "exits", "execs"):
+        for directory in ("tasks", "exits", "execs", "own"):
             parent = self.run_dir / directory
             found += [f"file {path}" for path in parent.iterdir()] if parent.exists() else []
         containers = self.root_dir / "containers"

@@ -71,6 +71,16 @@ def test_conmon_that_refuses_its_flags(made: list[RuntimeHarness], busybox_root:
         harness.container(["true"]).create()
 
 
+def test_conmon_that_can_not_be_executed(made: list[RuntimeHarness], busybox_root: Path, tmp_path: Path) -> None:
+    """A conmon that is no program raises Unavailable that names it."""
+    conmon = tmp_path / "conmon"
+    conmon.write_text("garbage")
+    conmon.chmod(0o755)
+    harness = _harness(made, busybox_root, conmon=str(conmon))
+    with pytest.raises(Unavailable, match=str(conmon)):
+        harness.container(["true"]).create()
+
+
 def test_supervisors_live_in_their_cgroup(made: list[RuntimeHarness], busybox_root: Path) -> None:
     """conmon is in the configured cgroup of every hierarchy, made anew if somebody has removed it; never in ours."""
     place = f"/pouch-test-{os.getpid()}/supervisors"

@@ -26,8 +26,8 @@ def test_output_and_exit_code(pouchd: Daemon) -> None:
     [
         (["true"], 0),
         (["sh", "-c", "exit 255"], 255),
-        (["sh", "-c", "kill -9 $$"], 137),
-        (["sh", "-c", "trap - TERM; kill -TERM $$; sleep 5"], 143),
+        (["sh", "-c", "sh -c 'kill -9 $$'; exit $?"], 137),
+        (["sh", "-c", "sh -c 'kill -TERM $$'; exit $?"], 143),
         (["/no/such/command"], 127),
         (["nosuchcommand"], 127),
         (["/etc/passwd"], 126),
@@ -35,9 +35,7 @@ def test_output_and_exit_code(pouchd: Daemon) -> None:
     ],
 )
 def test_exit_codes(pouchd: Daemon, command: list[str], code: int) -> None:
-    """docker's exit codes: the process's own, 128+n, 126, 127. As pid 1 `kill $$` needs --pid host or a child."""
-    if "kill" in command[-1]:
-        command = ["sh", "-c", f"sh -c '{command[-1]}'"]
+    """docker's exit codes: the process's own, 128+n, 126, 127."""
     assert pouchd.pouch("run", "--rm", "busybox", *command, check=False).returncode == code
 
 
@@ -163,7 +161,7 @@ def test_bind_mounts(pouchd: Daemon, tmp_path: Path) -> None:
         (["run", "--rm", "-u", "4294967295", "busybox", "true"], ["4294967295"]),
         (["run", "--rm", "-w", "/proc/self/fd/7", "busybox", "true"], ["/proc"]),
         (["run", "--rm", "-v", "x:relative", "busybox", "true"], ["relative", "absolute"]),
-        (["run", "--rm", "--network", "nosuch", "busybox", "true"], ["nosuch", "none, host"]),
+        (["run", "--rm", "--network", "nosuch", "busybox", "true"], ["nosuch", "none"]),
         (["run", "--rm", "--cap-add", "NOSUCH", "busybox", "true"], ["NOSUCH"]),
         (["run", "--rm", "--name", "bad name", "busybox", "true"], ["bad name"]),
         (["run", "--rm", "--sysctl", "kernel.panic=1", "busybox", "true"], ["kernel.panic"]),
@@ -243,7 +241,7 @@ def test_signals_are_forwarded(pouchd: Daemon) -> None:
 def test_what_a_container_may_see(pouchd: Daemon) -> None:
     """docker's defaults: capabilities, masked paths, no inherited descriptors, umask 022, a name of its own."""
     script = (
-        "grep Cap /proc/self/status; cat /proc/kcore | wc -c; echo x > /proc/sysrq-trigger;"
+        "grep Cap /proc/self/status; cat /proc/interrupts | wc -c; echo x > /proc/sys/kernel/hostname;"
         " ls /proc/self/fd; umask; cat /proc/1/cwd/etc/hostname"
     )
     done = pouchd.pouch("run", "--rm", "-h", "box", "busybox", "sh", "-c", script)
@@ -299,5 +297,5 @@ def test_fifty_containers_by_eight_clients(pouchd: Daemon) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    pouchd.api("GET", "/_ping")
+    pouchd.api("GET", "/version")
     assert pouchd.descriptors() <= before + 2

@@ -17,7 +17,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
@@ -175,7 +175,7 @@ def parse_config(text: str, origin: str) -> Config:
 def _said(place: tuple[int | str, ...], kind: str, message: str) -> str:
     where = ".".join(str(part) for part in place if part != "[key]")
     if kind == "extra_forbidden":
-        section = {"plugins": PluginsConfig, "logs": LogsConfig}.get(str(place[0]), Config) if place[1:] else Config
-        known = ", ".join(field.alias or name for name, field in section.model_fields.items())
-        return f"{where}: unknown key; there are: {known}"
+        sections: dict[int | str, type[Section]] = {"plugins": PluginsConfig, "logs": LogsConfig}
+        section = sections[place[0]] if len(place) > 1 else Config
+        return f"{where}: unknown key; there are: {', '.join(map(_kebab, section.model_fields))}"
     return f"{where}: {message.removeprefix('Value error, ')}"

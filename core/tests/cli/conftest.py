@@ -142,6 +142,11 @@ def server(run_dir: Path) -> Iterator[Server]:
     assert not server.problems
 
 
+def outside_environment() -> dict[str, str]:
+    """Return the environment without what would lead the command to a daemon of the caller's."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("POUCH_")}
+
+
 @dataclass
 class Outcome:
     """What a run of the command left behind."""
@@ -166,7 +171,7 @@ def pouch(server: Server) -> Run:
             text=True,
             timeout=30,
             check=False,
-            env={**os.environ, "POUCH_HOST": host, **environment},
+            env={**outside_environment(), "POUCH_HOST": host, **environment},
         )
         return Outcome(result.returncode, result.stdout, result.stderr)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from importlib import import_module
 
@@ -12,6 +13,8 @@ from pouch_engine.cli.app import application
 from pouch_engine.cli.catalogue import COMMANDS, find
 from pouch_engine.cli.flags import Command
 from pouch_engine.cli.parse import parse
+
+from .conftest import outside_environment
 
 each_command = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 
@@ -36,7 +39,7 @@ def test_example_is_right(command: Command) -> None:
 @each_command
 def test_help_is_complete(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """--help shows usage, meaning, every flag, every name and an example, also where no daemon answers."""
-    monkeypatch.setenv("POUCH_HOST", "unix:///nonexistent/pouch.sock")
+    monkeypatch.setattr(os, "environ", {**outside_environment(), "POUCH_HOST": "unix:///nonexistent/pouch.sock"})
     result = CliRunner().invoke(application(), [*command.name.split(" "), "--help"], prog_name="pouch")
     text = " ".join(result.output.split())
     assert result.exit_code == 0

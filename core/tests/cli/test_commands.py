@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import struct
@@ -19,7 +18,7 @@ import pytest
 
 from pouch_engine.cli.tables import table
 
-from .conftest import Request, Run, Server
+from .conftest import Request, Run, Server, outside_environment
 
 ID = "0123456789abcdef" * 4
 
@@ -136,7 +135,7 @@ def test_run_of_a_missing_image(server: Server, pouch: Run) -> None:
 def _spawn(server: Server, *arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", "from pouch_engine.cli import main; main()", *arguments],
-        env={**os.environ, "POUCH_HOST": server.host},
+        env={**outside_environment(), "POUCH_HOST": server.host},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -509,7 +508,7 @@ def test_completion(server: Server) -> None:
         return subprocess.run(
             [sys.executable, "-c", "from pouch_engine.cli import main; main()"],
             env={
-                **os.environ,
+                **outside_environment(),
                 "POUCH_HOST": server.host,
                 "_POUCH_COMPLETE": "bash_complete",
                 "COMP_WORDS": words,

@@ -15,6 +15,8 @@ import pytest
 
 from pouch_engine.cli.daemon_start import leave_cgroups, through_fifo
 
+from .conftest import outside_environment
+
 _POUCH = [sys.executable, "-c", "from pouch_engine.cli import main; main()"]
 
 
@@ -22,9 +24,8 @@ def _environment(run_dir: Path, **more: str) -> dict[str, str]:
     """The caller's environment, with directories of the test's own and a configuration that no daemon accepts."""
     config = run_dir / "pouchd.toml"
     config.write_text("this is no TOML\n")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("POUCH_")}
     own = {"POUCH_ROOT": f"{run_dir}/root", "POUCH_RUN": f"{run_dir}/run", "POUCH_CONFIG": str(config)}
-    return {**environment, **own, **more}
+    return {**outside_environment(), **own, **more}
 
 
 def _pouch(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -113,7 +114,7 @@ def test_process_leaves_its_starters_cgroups(grouped_process: subprocess.Popen[b
 def test_commands_that_race_start_one_daemon(run_dir: Path) -> None:
     """Several first commands all get their answer from one daemon, which is in a session of its own."""
     environment = _environment(run_dir)
-    Path(environment["POUCH_CONFIG"]).unlink()
+    Path(environment["POUCH_CONFIG"]).write_text("")
     command = [*_POUCH, "version", "--format", "{{.Server.ApiVersion}}"]
     racers = [
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

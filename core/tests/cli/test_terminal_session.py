@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .conftest import Request, Server
+from .conftest import Request, Server, outside_environment
 
 ID = "0123456789abcdef" * 4
 
@@ -40,7 +40,7 @@ class Session:
         self.before = termios.tcgetattr(self._end)
         self.process = subprocess.Popen(
             [sys.executable, "-c", "from pouch_engine.cli import main; main()", "run", "-it", "busybox"],
-            env={**os.environ, "POUCH_HOST": server.host},
+            env={**outside_environment(), "POUCH_HOST": server.host},
             stdin=self._end,
             stdout=self._end,
             stderr=subprocess.PIPE,

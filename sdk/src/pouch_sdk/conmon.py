@@ -24,7 +24,7 @@ from pouch_hookspecs.errors import Conflict, DeadlineExceeded, RuntimeFailed, Un
 from pouch_linux.cgroups import Cgroup, Layout, open_cgroup
 
 from .process_tree import end_tree
-from .runtime_command import RuntimeCommand, find_command
+from .runtime_command import SEARCH_PATH, RuntimeCommand, find_command
 from .runtime_words import failure
 
 _ANSWER_LIMIT = 1 << 16
@@ -124,7 +124,10 @@ class Conmon:
         arguments = _arguments(order, self.path(), order.runtime.path())
         for stale in (order.supervisor_pid_file, order.runtime_log, order.io.pid_file):
             stale.unlink(missing_ok=True)
-        conversation = _Conversation(order, arguments)
+        try:
+            conversation = _Conversation(order, arguments)
+        except OSError as error:
+            raise Unavailable(f"{arguments[0]} could not be started: {error}") from error
         with conversation:
             try:
                 self._admit(conversation.process.pid, layout)
@@ -145,6 +148,8 @@ class Conmon:
                 self._cgroup = open_cgroup(self._cgroup_path, layout)
                 self._cgroup.create()
                 return self._cgroup.add(pid)
+            except ProcessLookupError:
+                return None  # conmon has ended already; its pipes tell why
             except OSError as error:
                 self._cgroup = None
                 raise Unavailable(
@@ -193,7 +198,7 @@ class _Conversation:
                 arguments,
                 cwd=order.directory,  # conmon writes `oom` into it
                 env={
-                    "PATH": os.defpath,
+                    "PATH": SEARCH_PATH,
                     "TMPDIR": str(order.terminals),
                     "_OCI_SYNCPIPE": str(their_answer),
                     "_OCI_STARTPIPE": str(their_start),

@@ -20,7 +20,8 @@ from .process_tree import end_tree
 
 _OUTPUT_LIMIT = 1 << 20
 _CALL = "POUCH_RUNTIME_CALL"  # in the environment: by it a call's descendants are found, whatever sessions they made
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where commands are looked up, and the PATH that they get; the daemon's own does not matter."""
 
 
 def find_command(command: str, *, hint: str) -> str:
@@ -29,7 +30,7 @@ def find_command(command: str, *, hint: str) -> str:
     Raises:
         Unavailable: it is not there or can't be executed; the message names it, `hint` says how to mend it.
     """
-    found = shutil.which(command, path=_ENVIRONMENT["PATH"])
+    found = shutil.which(command, path=SEARCH_PATH)
     if found is None:
         what = "is not an executable file" if os.path.exists(command) else "is not installed"
         raise Unavailable(f"the command {command} {what}", hint=hint)
@@ -82,7 +83,7 @@ class RuntimeCommand:
                 (path, *self.global_arguments(), verb, *arguments),
                 deadline=deadline,
                 stdin=stdin,
-                env=_ENVIRONMENT | {_CALL: call},
+                env={"PATH": SEARCH_PATH, _CALL: call},
                 output_limit=_OUTPUT_LIMIT,
             )
         except commands.CommandTimeout as timeout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from concurrent.futures import Future
 
 from aiohttp import web
 
@@ -38,9 +39,11 @@ async def attach_container(request: web.Request) -> web.StreamResponse:
     sequence = parse_keys(request.query.get("detachKeys", ""))
     await request.read()
     with request.app[ENDLESS].until_shutdown():
+        # Registered before the client hears the answer: it starts the container right after.
+        promised = await _promise(request, container) if queries.boolean(request, "stream") else None
         client = take_over(request, request.app[HANGUPS], content_type(version_of(request), terminal=terminal))
         try:
-            task = await _connect(request, container) if queries.boolean(request, "stream") else None
+            task = await received(promised, socket.socket.close) if promised is not None else None
             if queries.boolean(request, "logs"):
                 await _replay(request, container, selection, client)
             if task is not None:
@@ -57,12 +60,11 @@ async def attach_container(request: web.Request) -> web.StreamResponse:
     return TakenOver()
 
 
-async def _connect(request: web.Request, container: Container) -> socket.socket:
+async def _promise(request: web.Request, container: Container) -> Future[socket.socket]:
     """A connection to the task, made before the container's first instruction if it is not started yet."""
-    future = await request.app[WORKERS].acquire(
+    return await request.app[WORKERS].acquire(
         lambda unwanted: unwanted.cancel(), request.app[ENGINE].container_attach, container.id
     )
-    return await received(future, socket.socket.close)
 
 
 async def _replay(request: web.Request, container: Container, selection: Selection, client: Hijacked) -> None:

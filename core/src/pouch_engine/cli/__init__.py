@@ -74,12 +74,16 @@ def execute(command: Command, options: Options, host: str | None) -> int:
 
 
 def connect(host: str | None) -> Client:
-    """Return a client of the daemon at `host`, or at the default address, where it may start one."""
+    """Return a client of the daemon at `host`, or at the default address, where it may start one.
+
+    Who names an address wants the daemon that is there; POUCH_HOST beside POUCH_ROOT or POUCH_RUN describes one that
+    may be started.
+    """
     from pouch_engine.cli.client import Client, default_host
 
     own_place = "POUCH_ROOT" in os.environ or "POUCH_RUN" in os.environ
     address = host or default_host()
-    if not own_place and (host or os.environ.get("POUCH_HOST")):
+    if host or (os.environ.get("POUCH_HOST") and not own_place):
         return Client(address)
 
     def start() -> None:

@@ -34,7 +34,8 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "
 def start_daemon(host: str) -> None:
     """Make a daemon listen at `host`, unless another command just did. Raises CommandError when that fails.
 
-    Its directories and configuration are POUCH_ROOT, POUCH_RUN (default /run/pouch) and POUCH_CONFIG, or its own defaults.
+    Its directories and configuration are POUCH_ROOT, POUCH_RUN (default /run/pouch) and POUCH_CONFIG, where they are
+    set, else its own defaults.
     """
     path = socket_path(host)
     if os.geteuid() != 0:

@@ -64,7 +64,7 @@ class Context:
     @classmethod
     def open(cls, config: Config, root: Path, run: Path, *, no_plugins: bool = False) -> Context:
         """Open the directories and everything in them."""
-        for directory in (root, root / "containers", run, run / "tasks", run / "exits", run / "execs"):
+        for directory in (root, root / "containers", run, run / "tasks", run / "exits", run / "execs", run / "own"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = Database(root / "state.db")
         registry = Registry(config, root, run, no_plugins=no_plugins)
@@ -75,6 +75,7 @@ class Context:
             registry.storage_in_use(),
             storage_name=registry.storage_name(),
             emit=lambda action, id_, attributes: events.emit("image", action, id_, attributes),
+            judge=registry.judge_image,
         )
         return cls(
             config=config,
@@ -115,19 +116,29 @@ class Context:
         """The exit file."""
         return self.run / "exits" / container_id
 
+    def plugins_run_dir(self, container_id: str) -> Path:
+        """Above the plugins' own `run_dir`s; half of the id keeps paths short enough for their sockets (108 bytes)."""
+        return self.run / "own" / container_id[:32]
+
     def plugin_dirs(self, container_id: str, handler: str) -> tuple[Path, Path]:
         """A plugin's own directories for one container: `data_dir` and `run_dir`; made when missing."""
-        data, run = self.data_dir(container_id) / "plugins" / handler, self.bundle(container_id) / "plugins" / handler
+        data, run = self.data_dir(container_id) / "plugins" / handler, self.plugins_run_dir(container_id) / handler
         for directory in (data, run):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return data, run
 
     def remove_directories(self, container_id: str) -> None:
         """Remove everything of the engine's own that is kept for a container; again is fine."""
-        for directory in (self.bundle(container_id), self.data_dir(container_id)):
+        self.remove_run_directories(container_id)
+        if self.data_dir(container_id).exists():
+            shutil.rmtree(self.data_dir(container_id))
+        self.exit_path(container_id).unlink(missing_ok=True)
+
+    def remove_run_directories(self, container_id: str) -> None:
+        """Remove what one run needed; again is fine."""
+        for directory in (self.bundle(container_id), self.plugins_run_dir(container_id)):
             if directory.exists():
                 shutil.rmtree(directory)
-        self.exit_path(container_id).unlink(missing_ok=True)
 
     # drivers of a container
 

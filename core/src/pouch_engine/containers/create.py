@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pouch_engine.images.catalog import ImageRecord
-from pouch_engine.plugins.registry import Registry
 from pouch_engine.spec.build import Start, build_spec
 from pouch_engine.spec.granted import Grants, this_host
 from pouch_engine.spec.limits import validate_resources
 from pouch_hookspecs import Adjustment, ContainerConfig, MountKind, MountRequest, RuntimeFeatures, User
 from pouch_hookspecs.errors import InvalidArgument, Unavailable, Unsupported
-from pouch_hookspecs.hooks import CommonHooks, IsolationHooks
+from pouch_hookspecs.hooks import IsolationHooks
 
 from .context import Context
 from .files import validate_names
@@ -30,7 +29,7 @@ _LOG_DRIVERS = ("json-file", "local", "none")
 
 def create(context: Context, config: ContainerConfig) -> tuple[Container, tuple[str, ...]]:
     """See `Engine.container_create`."""
-    _admit(context.registry, config)
+    context.registry.judge_request("create", config)
     config = _normal(config, context)
     features = context.registry.runtime(config.runtime).runtime_features()
     _judge(config, features)
@@ -74,13 +73,6 @@ def create(context: Context, config: ContainerConfig) -> tuple[Container, tuple[
             undo.keep()
     context.tell("create", container)
     return container, container.warnings
-
-
-def _admit(registry: Registry, config: ContainerConfig) -> None:
-    """Every plugin may refuse; it sees the very model that is executed."""
-    for handler in registry.handlers:
-        if handler.participant is not None and handler.participant.implements("request_admit"):
-            handler.hooks(CommonHooks).request_admit(action="create", config=config)
 
 
 def _normal(config: ContainerConfig, context: Context) -> ContainerConfig:

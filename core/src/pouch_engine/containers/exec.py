@@ -57,8 +57,11 @@ def start(context: Context, exec_id: str, *, detach: bool, size: Size | None) ->
         )
     except BaseException as error:
         context.exits.forget(exit_path)
-        exec_.exit.set_result(_code_of(error))
+        exec_.ended(_code_of(error))
+        context.workers.submit(_tidy, context, exec_)
         raise
+    finally:
+        exec_.settled.set()
     exec_.pid = handle.supervised_pid
     context.exits.guard(exit_path, handle.supervised_pid)
     context.tell("exec_start", container, execID=exec_.id)
@@ -141,13 +144,13 @@ def _code_of(error: BaseException) -> int:
 
 
 def _ended(context: Context, exec_: Exec, code: int | None) -> None:
-    if not exec_.exit.done():
-        exec_.exit.set_result(255 if code is None else code)
+    exec_.ended(255 if code is None else code)
     context.workers.submit(_tidy, context, exec_)
 
 
 def _tidy(context: Context, exec_: Exec) -> None:
 
+    exec_.settled.wait()
     shutil.rmtree(context.run / "execs" / exec_.id, ignore_errors=True)
     container = next((c for c in context.table.all() if c.id == exec_.container_id), None)
     if container is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 
 from pouch_hookspecs import Process
@@ -52,6 +53,7 @@ class Exec:
         process: as the runtime got it; None before the start.
         pid: of the supervised process; None before the start.
         exit: resolved with its exit code.
+        settled: the runtime has answered its start: nobody needs its directory any more once it has ended.
     """
 
     id: str
@@ -61,6 +63,12 @@ class Exec:
     pid: int | None = None
     started: bool = False
     exit: Future[int] = field(default_factory=Future)
+    settled: threading.Event = field(default_factory=threading.Event)
+
+    def ended(self, code: int) -> None:
+        """It has ended; only the first word counts."""
+        with contextlib.suppress(InvalidStateError):
+            self.exit.set_result(code)
 
     @property
     def running(self) -> bool:

@@ -141,6 +141,10 @@ def _remove_orphans(context: Context) -> None:
             if directory.name not in known:
                 log.info("removing %s, which belongs to no container", directory)
                 shutil.rmtree(directory, ignore_errors=True)
+    own = {context.plugins_run_dir(container_id).name for container_id in known}
+    for directory in (context.run / "own").iterdir():
+        if directory.name not in own:
+            shutil.rmtree(directory, ignore_errors=True)
     for path in (context.run / "exits").iterdir():
         if path.name not in known:
             path.unlink(missing_ok=True)

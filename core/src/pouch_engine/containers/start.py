@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -79,10 +78,9 @@ def _run(context: Context, container: Container, undo: Undo) -> None:
 
 
 def _fresh_bundle(context: Context, container: Container, undo: Undo) -> Task:
-    bundle = context.bundle(container.id)
-    undo.later(shutil.rmtree, bundle, ignore_errors=True)
-    shutil.rmtree(bundle, ignore_errors=True)
-    bundle.mkdir(mode=0o700)
+    undo.later(context.remove_run_directories, container.id)
+    context.remove_run_directories(container.id)
+    context.bundle(container.id).mkdir(mode=0o700)
     context.exit_path(container.id).unlink(missing_ok=True)
     return context.task(container)
 

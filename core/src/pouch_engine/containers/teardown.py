@@ -30,7 +30,7 @@ def tear_down(context: Context, container: Container) -> None:
         if mount.volume:
             attempt(partial(context.volumes.unmount, mount.volume, container.id))
     attempt(lambda: context.storage(container).storage_unmount(key=container.id))
-    attempt(partial(shutil.rmtree, context.bundle(container.id), ignore_errors=True))
+    attempt(partial(context.remove_run_directories, container.id))
     _end_execs(context, container)
     if failures:
         raise ExceptionGroup(f"container {container.id[:12]} could not be torn down wholly", failures)
@@ -46,7 +46,6 @@ def _end_execs(context: Context, container: Container) -> None:
     for exec_ in context.execs.of(container.id):
         if exec_.started and exec_.process is not None:
             context.exits.forget(exec_.process.io.exit_dir / container.id)
-            if not exec_.exit.done():
-                exec_.exit.set_result(137)
+            exec_.ended(137)
         shutil.rmtree(context.run / "execs" / exec_.id, ignore_errors=True)
     context.execs.forget(container.id)

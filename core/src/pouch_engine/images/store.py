@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pouch_engine.state.database import Database
-from pouch_hookspecs import Descriptor, Layer
+from pouch_hookspecs import Descriptor, Image, Layer
 from pouch_hookspecs.errors import DataDamaged, InvalidArgument, NotFound, PouchError, Unsupported
 from pouch_hookspecs.hooks import StorageHooks
 
@@ -35,6 +35,7 @@ _SHORT_ID = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})", re.ASCII)
 _CANDIDATES = 10
 
 Emit = Callable[[str, str, Mapping[str, str]], None]
+Judge = Callable[[Image, Descriptor], None]
 """Takes an event: action, image id, attributes."""
 
 
@@ -76,6 +77,7 @@ class ImageStore:
         storage: the driver that keeps the layers.
         storage_name: the name of its handler.
         emit: is told of load, import, tag, untag, delete, after they are durable.
+        judge: is asked before an image gets its names, with its verified manifest; raises to refuse it.
         limits: of decompression; None: the defaults.
     """
 
@@ -87,6 +89,7 @@ class ImageStore:
         *,
         storage_name: str = "overlay",
         emit: Emit = lambda action, image, attributes: None,
+        judge: Judge = lambda image, manifest: None,
         limits: StreamLimits | None = None,
     ) -> None:
         self._database = database
@@ -98,6 +101,7 @@ class ImageStore:
         self._layers = LayerStore(database, self._content, storage, storage_name, self._leases, limits)
         self._limits = limits
         self._emit = emit
+        self._judge = judge
 
     def recover(self) -> None:
         """Remove what a crash left. At the daemon's start, before anything else uses the store."""
@@ -332,6 +336,8 @@ class ImageStore:
     def _add(self, found: Sequence[archives.FoundImage], lease: Lease, action: str) -> list[AddedImage]:
         """From verified content to images that can be used: layers first, then all in one transaction."""
         ready = [self._prepare(image, lease) for image in found]
+        for image in ready:
+            self._judge(image.to_model(), image.manifest)
         with self._database.transaction(durable=True) as rows:
             for image in ready:
                 self._catalog.put(rows, image.id, image.config, image.manifest, image.layers, image.size)
@@ -361,6 +367,18 @@ class _Prepared:
     names: tuple[Reference, ...]
     layers: tuple[Layer, ...]
     size: int
+
+    def to_model(self) -> Image:
+        return Image(
+            id=self.id,
+            names=tuple(name.full() for name in self.names),
+            digests=(self.manifest.digest,),
+            labels=self.config.config.labels,
+            size_bytes=self.size,
+            created=self.config.created,
+            os=self.config.os,
+            architecture=self.config.architecture,
+        )
 
 
 def _layers_of(manifest: Manifest, config: ImageConfig) -> tuple[Layer, ...]:

@@ -46,8 +46,8 @@ def within(seconds: float, function: Callable[..., T], *arguments: Any) -> T:
     try:
         return future.result(timeout=seconds)
     except FutureTimeout:
-        if future.done():
-            raise
+        if future.done():  # the function itself raised TimeoutError, or ended in this very moment
+            return future.result()
         raise DeadlineExceeded(f"no end after {seconds:g} s") from None
 
 

@@ -19,7 +19,6 @@ from pouch_hookspecs.errors import DeadlineExceeded
 from .calls import within
 from .discovery import Plugin, PluginState
 
-
 IMPORT_SECONDS = 30.0
 """A module that takes longer to import is given up."""
 

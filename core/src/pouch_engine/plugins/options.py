@@ -6,11 +6,12 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from pouch_hookspecs import ByteSize, declaration
 from pouch_hookspecs.errors import InvalidArgument
@@ -51,26 +52,30 @@ def _plain(value: object) -> Any:
 
 def _type_word(field: FieldInfo) -> str:
     """One of boolean, integer, number, string, size, list, map: what a client needs to know of a type."""
-    annotation = field.annotation
-    if field.metadata and any(item in typing.get_args(ByteSize)[1:] for item in field.metadata):
+    return _word(field.annotation, field.metadata)
+
+
+_WORDS: dict[str, tuple[type, ...]] = {
+    "boolean": (bool,),
+    "integer": (int,),  # after bool, which is an int
+    "number": (float,),
+    "map": (Mapping,),
+    "list": (list, tuple, set, frozenset),
+}
+
+
+def _word(annotation: Any, metadata: Iterable[object] = ()) -> str:
+    if any(item in typing.get_args(ByteSize)[1:] for item in metadata):
         return "size"
-    if isinstance(annotation, types.UnionType):
-        annotation = next(arm for arm in typing.get_args(annotation) if arm is not type(None))
-    origin = typing.get_origin(annotation) or annotation
-    if isinstance(origin, type):
-        if issubclass(origin, bool):
-            return "boolean"
-        if issubclass(origin, int):
-            return "integer"
-        if issubclass(origin, float):
-            return "number"
-        if issubclass(origin, str):
-            return "string"
-        if issubclass(origin, Mapping):
-            return "map"
-        if issubclass(origin, (list, tuple, set, frozenset)):
-            return "list"
-    return "string"
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        inner, *details = typing.get_args(annotation)
+        return _word(inner, details)
+    if origin in (typing.Union, types.UnionType):
+        return _word(next(arm for arm in typing.get_args(annotation) if arm is not type(None)))
+    plain = origin or annotation
+    kinds = (word for word, kinds in _WORDS.items() if isinstance(plain, type) and issubclass(plain, kinds))
+    return next(kinds, "string")
 
 
 def configured(model: type[BaseModel], table: Mapping[str, JsonValue], handler: str) -> BaseModel:
@@ -80,13 +85,11 @@ def configured(model: type[BaseModel], table: Mapping[str, JsonValue], handler: 
         InvalidArgument: an unknown key or a value that does not fit, with its place.
     """
     names = {_config_key(name, field): name for name, field in model.model_fields.items()}
-    values: dict[str, JsonValue] = {}
-    for key, value in table.items():
-        if key not in names and key not in model.model_fields:
-            raise InvalidArgument(
-                f"handler {handler} has no option {key}; it has: {', '.join(sorted(names)) or 'none'}"
-            )
-        values[names.get(key, key)] = value
+    for key in table:
+        if key not in names:
+            there = ", ".join(sorted(names)) or "none"
+            raise InvalidArgument(f"handler {handler} has no option {key}; it has: {there}")
+    values = {names[key]: _shaped(model.model_fields[names[key]], value, key) for key, value in table.items()}
     return _validated(
         model, values, lambda name: f"handler {handler}: {_config_key(name, model.model_fields.get(name))}"
     )
@@ -112,28 +115,40 @@ def for_container(
         InvalidArgument: an unknown field, one that only configuration may set, or a wrong value.
     """
     model = type(base)
-    asked = _from_annotations(handler, model, annotations)
-    for name, value in requested.items():
-        field = model.model_fields.get(name)
-        if field is None or declaration(field) is None:
-            offered = [n for n, f in model.model_fields.items() if declaration(f) is not None]
+    offered = {name: declared for name, field in model.model_fields.items() if (declared := declaration(field))}
+    asked = _from_annotations(handler, offered, annotations) | dict(requested)
+    for name in asked:
+        if name not in offered:
             raise InvalidArgument(f"{handler} has no option {name!r}; it has: {', '.join(offered) or 'none'}")
-        asked[name] = value
     if not asked:
         return base, False
     values = {name: getattr(base, name) for name in base.model_fields_set}
-    values |= {name: _shaped(model.model_fields[name], value) for name, value in asked.items()}
+    for name, value in asked.items():
+        values[name] = _shaped(model.model_fields[name], value, offered[name]["flag"])
     return _validated(model, values, lambda name: _flag(model, name)), True
 
 
-def _from_annotations(handler: str, model: type[BaseModel], annotations: Mapping[str, str]) -> dict[str, JsonValue]:
-    found: dict[str, JsonValue] = {}
-    for name, field in model.model_fields.items():
-        declared = declaration(field)
-        keys = [f"{ANNOTATION_PREFIX}{handler}.{name}", *(declared["annotations"] if declared else ())]
-        for key in keys if declared else ():
-            if key in annotations:
-                found[name] = annotations[key]
+def annotated_plugins(annotations: Mapping[str, str]) -> set[str]:
+    """The handlers that annotations of the form `pouch.io/<handler>.<field>` name."""
+    return {plugin for plugin, _ in map(_annotated, annotations) if plugin}
+
+
+def _annotated(key: str) -> tuple[str, str]:
+    """Handler and field; empty for an annotation that is none of ours. A handler's name may have dots, a field not."""
+    plugin, _, field = key.removeprefix(ANNOTATION_PREFIX).rpartition(".")
+    return (plugin, field) if key.startswith(ANNOTATION_PREFIX) else ("", "")
+
+
+def _from_annotations(
+    handler: str, offered: Mapping[str, Mapping[str, Any]], annotations: Mapping[str, str]
+) -> dict[str, JsonValue]:
+    """Those under our own name, which win, and those under the names that the plugin knows besides."""
+    besides = {key: name for name, declared in offered.items() for key in declared["annotations"]}
+    found: dict[str, JsonValue] = {name: annotations[key] for key, name in besides.items() if key in annotations}
+    for key, value in annotations.items():
+        plugin, field = _annotated(key)
+        if plugin == handler:
+            found[field] = value
     return found
 
 
@@ -146,22 +161,19 @@ def is_active(options: BaseModel) -> bool:
     )
 
 
-def _shaped(field: FieldInfo, value: JsonValue) -> JsonValue:
-    """Give text from a repeatable flag or an annotation the shape that its field has."""
+def _shaped(field: FieldInfo, value: JsonValue, place: str) -> JsonValue:
+    """Give text, as flags and annotations have it, the shape of its field: lists and maps by commas, `NAME=VALUE`."""
     word = _type_word(field)
-    if word == "list" and isinstance(value, str):
-        return [value]
-    if word == "map" and isinstance(value, str):
-        return dict(_pair(item) for item in value.split(","))
-    if word == "map" and isinstance(value, list):
-        return dict(_pair(item) for item in value)
-    return value
+    if word not in ("list", "map") or not isinstance(value, (str, list)):
+        return value
+    items: list[JsonValue] = list(value.split(",")) if isinstance(value, str) else value
+    return items if word == "list" else dict(_pair(item, place) for item in items)
 
 
-def _pair(item: JsonValue) -> tuple[str, JsonValue]:
+def _pair(item: JsonValue, place: str) -> tuple[str, JsonValue]:
     name, sign, value = str(item).partition("=")
     if not sign:
-        raise InvalidArgument(f"{item!r} is not of the form NAME=VALUE")
+        raise InvalidArgument(f"{place}: {item!r} is not of the form NAME=VALUE")
     return name, value
 
 
@@ -171,13 +183,13 @@ def _flag(model: type[BaseModel], name: str) -> str:
     return declared["flag"] if declared else name
 
 
-def _validated(model: type[BaseModel], values: Mapping[str, Any], place: Any) -> BaseModel:
+def _validated(model: type[BaseModel], values: Mapping[str, Any], place: Callable[[str], str]) -> BaseModel:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{place(str(problem['loc'][0])) if problem['loc'] else model.__name__}: {problem['msg']}"
-            f" (got {problem['input']!r})"
-            for problem in error.errors()
-        )
-        raise InvalidArgument(problems) from error
+        raise InvalidArgument("; ".join(_said(problem, model, place) for problem in error.errors())) from error
+
+
+def _said(problem: ErrorDetails, model: type[BaseModel], place: Callable[[str], str]) -> str:
+    where = place(str(problem["loc"][0])) if problem["loc"] else model.__name__
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')} (got {problem['input']!r})"

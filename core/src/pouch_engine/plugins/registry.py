@@ -10,14 +10,15 @@ from typing import Any, cast
 from pydantic import BaseModel, JsonValue
 
 from pouch_engine.config import Config
-from pouch_hookspecs import ROLES, declaration
+from pouch_hookspecs import ROLES, CommonHooks, ContainerConfig, Descriptor, Image, declaration
 from pouch_hookspecs.errors import InvalidArgument, NotFound, PouchError, Unavailable
 from pouch_hookspecs.hooks import RuntimeHooks, StorageHooks, VolumeHooks
 
+from .calls import CALL_THREADS
 from .discovery import Plugin, PluginState, discover
 from .handlers import Handler, build_all
 from .loading import load, new_manager
-from .options import describe_options, for_container, is_active
+from .options import annotated_plugins, describe_options, for_container, is_active
 
 
 class Registry:
@@ -131,22 +132,40 @@ class Registry:
     ) -> Iterator[tuple[Handler, BaseModel, bool]]:
         """The enhancements that take part in a container, in order: handler, options, asked for explicitly.
 
+        One that can not be used is among them: `Handler.hooks` says why.
+
         Raises:
             InvalidArgument: an option of a plugin that is not there, or a wrong value.
         """
         handlers = sorted(self.of_role("isolation"), key=lambda h: (h.order, h.name))
+        asked_for = set(requested) | annotated_plugins(annotations)
         known = {handler.name for handler in handlers} | {handler.name for handler in self.of_role("runtime")}
-        for name in requested:
-            if name not in known:
-                raise InvalidArgument(f"no plugin {name!r} is installed that options are given for")
+        for name in sorted(asked_for - known):
+            raise InvalidArgument(f"no plugin {name!r} is installed that options are given for")
         for handler in handlers:
             if handler.options is None:
-                if handler.name in requested:
-                    raise Unavailable(f"isolation {handler.name} is {handler.state}: {handler.reason}")
+                # Whether its options mean "on" nobody can tell without its model; that it was named counts as a wish.
+                if handler.name in asked_for or handler.config.options:
+                    yield handler, BaseModel(), handler.name in asked_for
                 continue
             options, asked = for_container(handler.name, handler.options, requested.get(handler.name, {}), annotations)
             if is_active(options):
                 yield handler, options, asked
+
+    def judge_request(self, action: str, config: ContainerConfig) -> None:
+        """Let every plugin that wants to judge a request do so; the first refusal is raised."""
+        for hooks in self._having("request_admit"):
+            hooks.request_admit(action=action, config=config)
+
+    def judge_image(self, image: Image, manifest: Descriptor) -> None:
+        """Let every plugin that wants to judge a new image do so; the first refusal is raised."""
+        for hooks in self._having("image_pulled"):
+            hooks.image_pulled(image=image, descriptor=manifest)
+
+    def _having(self, hook: str) -> Iterator[CommonHooks]:
+        for handler in self.handlers:
+            if handler.participant is not None and handler.participant.implements(hook):
+                yield handler.hooks(CommonHooks)
 
     def options(self) -> dict[str, Any]:
         """`GET /pouch/options`."""
@@ -160,7 +179,7 @@ class Registry:
     def _row(self, plugin: Plugin) -> dict[str, Any]:
         state, reason = plugin.state, plugin.reason
         for handler in self.handlers:
-            if (handler.role, handler.name) == (plugin.role, plugin.name) and plugin.cls is not None:
+            if plugin.cls is not None and (handler.role, handler.name) == (plugin.role, plugin.name):
                 state, reason = handler.settled(), handler.reason
         return {
             "kind": plugin.role,
@@ -247,24 +266,29 @@ class Registry:
         return row
 
     def doctor(self) -> list[dict[str, Any]]:
-        """Every check of every handler, made anew, and every plugin that is not usable."""
+        """Every check of every handler, made anew, and every plugin and handler that is not usable."""
+        for check in [CALL_THREADS.submit(handler.check) for handler in self.handlers]:
+            check.result()
+        rejected = [plugin for plugin in self.plugins if plugin.state is not PluginState.READY]
+        findings = [_of_plugin(plugin) for plugin in rejected]
+        told = {(plugin.role, plugin.name) for plugin in rejected}
         for handler in self.handlers:
-            handler.settled()
-            handler.begin_check()
-        findings: list[dict[str, Any]] = []
-        for plugin in self.plugins:
-            if plugin.state is not PluginState.READY:
-                level = "error" if plugin.state is PluginState.BROKEN else "info"
-                what = f"{plugin.role} {plugin.name} ({plugin.distribution})"
-                findings.append(_finding(plugin.name, level, what, f"{plugin.state}: {plugin.reason}"))
-        for handler in self.handlers:
-            handler.settled()
             findings += [{"plugin": handler.name} | f.model_dump(mode="json") for f in handler.findings]
-            if handler.state is PluginState.BROKEN and handler.reason and handler.participant is None:
-                plugin_known = any(p.name == handler.driver and p.state is PluginState.BROKEN for p in self.plugins)
-                if not plugin_known:
-                    findings.append(_finding(handler.name, "error", f"handler {handler.name}", handler.reason))
+            if handler.state is PluginState.BROKEN and (handler.role, handler.driver) not in told:
+                what = f"{handler.role} {handler.name}"
+                findings.append(_finding(handler.name, "error", what, handler.reason, "see pouchd.toml"))
         return findings
+
+
+def _of_plugin(plugin: Plugin) -> dict[str, Any]:
+    remedies = {
+        PluginState.BROKEN: f"upgrade or uninstall {plugin.distribution}",
+        PluginState.BLOCKED: "name it in plugins.allow of pouchd.toml, if it is meant to be used",
+        PluginState.DISABLED: "take it out of plugins.disable and POUCH_DISABLE_PLUGINS, if it is meant to be used",
+    }
+    level = "error" if plugin.state is PluginState.BROKEN else "info"
+    what = f"{plugin.role} {plugin.name} ({plugin.distribution})"
+    return _finding(plugin.name, level, what, f"{plugin.state}: {plugin.reason}", remedies[plugin.state])
 
 
 class _StorageInUse:
@@ -277,5 +301,5 @@ class _StorageInUse:
         return getattr(self._registry.storage()[1], hook)
 
 
-def _finding(plugin: str, level: str, what: str, why: str) -> dict[str, Any]:
-    return {"plugin": plugin, "level": level, "what": what, "why": why, "remedy": ""}
+def _finding(plugin: str, level: str, what: str, why: str, remedy: str) -> dict[str, Any]:
+    return {"plugin": plugin, "level": level, "what": what, "why": why, "remedy": remedy}

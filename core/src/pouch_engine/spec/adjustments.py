@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pouch_hookspecs import Adjustment, ContainerConfig, MergedAdjustment, Mount, Resources
+from pouch_hookspecs import Adjustment, ContainerConfig, MergedAdjustment, Mount, NamespaceKind, Resources
 from pouch_hookspecs.errors import Conflict
 
 REQUEST = "the request"
@@ -41,7 +42,7 @@ def claims(adjustment: Adjustment) -> Iterator[str]:
     """The things that an adjustment lays hands on, each as `field:key`. Lists that only grow claim nothing."""
     for field in ("env", "sysctls", "annotations", "namespaces"):
         yield from (f"{field}:{key}" for key in getattr(adjustment, field))
-    yield from (f"mounts:{mount.target}" for mount in adjustment.mounts)
+    yield from (f"mounts:{posixpath.normpath(mount.target)}" for mount in adjustment.mounts)
     yield from (f"devices:{device.path}" for device in adjustment.devices)
     yield from (f"rlimits:{rlimit.type}" for rlimit in adjustment.rlimits)
     if adjustment.resources is not None:
@@ -57,9 +58,19 @@ def _request_claims(config: ContainerConfig, mounts: Iterable[Mount]) -> Iterato
     yield from (f"env:{entry.partition('=')[0]}" for entry in config.env)
     yield from (f"sysctls:{name}" for name in config.sysctls)
     yield from (f"annotations:{name}" for name in config.annotations)
-    yield from (f"mounts:{mount.target}" for mount in mounts)
+    yield from (f"mounts:{posixpath.normpath(mount.target)}" for mount in mounts)
+    yield from (f"devices:{device.container_path}" for device in config.devices)
     yield from (f"rlimits:{rlimit.type}" for rlimit in config.rlimits)
     yield from (f"resources:{name}" for name in _set_fields(config.resources))
+    modes = (
+        (NamespaceKind.NETWORK, config.network_mode),
+        (NamespaceKind.PID, config.pid_mode),
+        (NamespaceKind.IPC, config.ipc_mode),
+        (NamespaceKind.UTS, config.uts_mode),
+        (NamespaceKind.CGROUP, config.cgroup_mode),
+        (NamespaceKind.USER, config.userns_mode),
+    )
+    yield from (f"namespaces:{kind}" for kind, mode in modes if mode == "host")
     if config.oom_score_adj is not None:
         yield "oom_score_adj"
 

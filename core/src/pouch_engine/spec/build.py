@@ -5,29 +5,27 @@ Nobody edits it afterwards; enhancements have spoken through the merged adjustme
 
 from __future__ import annotations
 
-import os
-import stat
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pouch_engine.containers.record import Container
 from pouch_hookspecs import (
     Adjustment,
-    Device,
-    DeviceRequest,
-    DeviceRule,
+    ContainerConfig,
     Hook,
     Mount,
     NamespaceKind,
     RuntimeFeatures,
     User,
 )
-from pouch_hookspecs.errors import InvalidArgument
+from pouch_hookspecs.errors import InvalidArgument, Unsupported
 from pouch_linux.cgroups import Mode
 
-from .capabilities import wanted_capabilities
+from .capabilities import capability_names, wanted_capabilities
+from .devices import container_devices, device_rule, oci_device
 from .granted import Grants
 from .limits import oci_resources
 from .seccomp import profile
@@ -82,6 +80,10 @@ def build_spec(container: Container, start: Start, cgroup: str, grants: Grants) 
         start: see `Start`.
         cgroup: `linux.cgroupsPath`.
         grants: reduces to what the host grants, and collects warnings.
+
+    Raises:
+        InvalidArgument: something that was asked for can not be.
+        Unsupported: something that isolates is not to be had from this runtime or host.
     """
     capabilities = _capabilities(container, start.adjustment, grants)
     document: dict[str, Any] = {
@@ -103,10 +105,10 @@ def build_spec(container: Container, start: Start, cgroup: str, grants: Grants) 
 def _capabilities(container: Container, adjustment: Adjustment, grants: Grants) -> frozenset[str]:
     config = container.config
     wanted = wanted_capabilities(config.capabilities_add, config.capabilities_drop, privileged=config.privileged)
-    named = wanted_capabilities(config.capabilities_add, ("ALL",), privileged=False)
-    named = frozenset() if config.privileged or "ALL" in {n.upper() for n in config.capabilities_add} else named
-    wanted = (wanted | set(adjustment.capabilities_add)) - set(adjustment.capabilities_drop)
-    return grants.capabilities(wanted, named=named)
+    named = frozenset() if config.privileged else capability_names(config.capabilities_add, "cap-add")
+    added = capability_names(adjustment.capabilities_add, "capabilities_add of an enhancement")
+    dropped = capability_names(adjustment.capabilities_drop, "capabilities_drop of an enhancement")
+    return grants.capabilities((wanted | added) - dropped, named=named)
 
 
 def _process(container: Container, start: Start, capabilities: frozenset[str], grants: Grants) -> dict[str, Any]:
@@ -129,6 +131,8 @@ def _process(container: Container, start: Start, capabilities: frozenset[str], g
     if score is not None:
         process["oomScoreAdj"] = grants.oom_score_adj(score)
     if config.apparmor not in ("", "unconfined"):
+        if not grants.host.apparmor:
+            raise Unsupported(f"AppArmor profile {config.apparmor!r} is asked for, and this kernel has no AppArmor")
         process["apparmorProfile"] = config.apparmor
     return process
 
@@ -155,23 +159,27 @@ def process_env(container: Container, adjustment: Adjustment) -> list[str]:
 
 
 def _mounts(container: Container, start: Start) -> list[dict[str, Any]]:
-    own = [*_kernel_mounts(container, start), *map(_mount, start.files)]
-    asked = [_mount(mount) for mount in (*container.mounts, *start.adjustment.mounts)]
-    replaced = {mount["destination"] for mount in asked}
-    kept = [mount for mount in own if mount["destination"] not in replaced]
-    return kept + sorted(asked, key=lambda mount: mount["destination"].count("/"))
+    """Parents first; of several mounts at one target only the last: enhancement, then request, then the engine's.
+
+    What the kernel gives below a target that was asked for is left out, so that nothing is made in its source.
+    """
+    asked = [*container.mounts, *start.adjustment.mounts]
+    targets = {posixpath.normpath(mount.target) for mount in asked}
+    kernel = [
+        mount for mount in _kernel_mounts(container) if not targets & set(map(str, PurePosixPath(mount.target).parents))
+    ]
+    last = {posixpath.normpath(mount.target): mount for mount in (*kernel, *start.files, *asked)}
+    return [_mount(last[target]) for target in sorted(last, key=lambda target: target.count("/"))]
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
     return {"destination": mount.target, "type": mount.type, "source": mount.source, "options": list(mount.options)}
 
 
-def _kernel_mounts(container: Container, start: Start) -> list[dict[str, Any]]:
-    """docker's: proc, dev, sys, cgroup, shm, mqueue."""
+def _kernel_mounts(container: Container) -> list[Mount]:
+    """docker's: proc, dev, sys, cgroup, mqueue, shm."""
     config = container.config
     access = "rw" if config.privileged else "ro"
-    shm = config.shm_size_bytes if config.shm_size_bytes is not None else DEFAULT_SHM_BYTES
-    own_network = NamespaceKind.NETWORK not in start.host_namespaces
     strict = ("nosuid", "noexec", "nodev")
     mounts = [
         Mount(target="/proc", source="proc", type="proc", options=strict),
@@ -187,26 +195,31 @@ def _kernel_mounts(container: Container, start: Start) -> list[dict[str, Any]]:
             type="devpts",
             options=("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
         ),
-        Mount(target="/sys", source="sysfs", type="sysfs", options=(*strict, access))
-        if own_network
-        else Mount(target="/sys", source="/sys", type="bind", options=("rbind", *strict, access)),
+        Mount(target="/sys", source="sysfs", type="sysfs", options=(*strict, access)),
         Mount(target="/sys/fs/cgroup", source="cgroup", type="cgroup", options=(*strict, access)),
         Mount(target="/dev/mqueue", source="mqueue", type="mqueue", options=strict),
     ]
     if config.ipc_mode == "host":
         mounts.append(Mount(target="/dev/shm", source="/dev/shm", options=("rbind", "rw")))
     elif config.ipc_mode != "none":
-        options = (*strict, "mode=1777", f"size={shm}")
+        options = (*strict, "mode=1777", f"size={_shm_size(config)}")
         mounts.append(Mount(target="/dev/shm", source="shm", type="tmpfs", options=options))
-    return [_mount(mount) for mount in mounts]
+    return mounts
+
+
+def _shm_size(config: ContainerConfig) -> int:
+    """In bytes; 0 would be no limit at all for tmpfs, so it is docker's default, too."""
+    if config.shm_size_bytes is not None and config.shm_size_bytes < 0:
+        raise InvalidArgument(f"shm size {config.shm_size_bytes} is negative")
+    return config.shm_size_bytes or DEFAULT_SHM_BYTES
 
 
 def _linux(
     container: Container, start: Start, cgroup: str, capabilities: frozenset[str], grants: Grants
 ) -> dict[str, Any]:
     config, adjustment = container.config, start.adjustment
-    devices = [*_host_devices(config.privileged), *_asked_devices(config.devices), *adjustment.devices]
-    rules = [_rule(device) for device in devices]
+    devices = container_devices(config, adjustment)
+    rules = [device_rule(device) for device in devices]
     resources = container.resources
     if adjustment.resources is not None:
         extra = {name: value for name, value in adjustment.resources if value not in (None, (), {})}
@@ -216,18 +229,33 @@ def _linux(
         "namespaces": _namespaces(container, start, grants.host.cgroups),
         "cgroupsPath": cgroup,
         "resources": oci_resources(resources, all_devices=config.privileged),
-        "devices": [_device(device) for device in devices],
+        "devices": [oci_device(device) for device in devices],
         "sysctl": {**config.sysctls, **adjustment.sysctls},
         "rootfsPropagation": _propagation(container.mounts),
     }
-    if not config.privileged:
-        masked = config.masked_paths if config.masked_paths is not None else MASKED_PATHS
-        readonly = config.readonly_paths if config.readonly_paths is not None else READONLY_PATHS
-        document["maskedPaths"] = [*masked, *adjustment.masked_paths]
-        document["readonlyPaths"] = [*readonly, *adjustment.readonly_paths]
-    wanted = config.seccomp or ("unconfined" if config.privileged else "")
-    filter_ = profile(wanted, capabilities, adjustment.denied_syscalls) if start.features.seccomp else None
+    masked = config.masked_paths if config.masked_paths is not None else () if config.privileged else MASKED_PATHS
+    readonly = (
+        config.readonly_paths if config.readonly_paths is not None else () if config.privileged else READONLY_PATHS
+    )
+    document["maskedPaths"] = [*masked, *adjustment.masked_paths]
+    document["readonlyPaths"] = [*readonly, *adjustment.readonly_paths]
+    filter_ = _seccomp(container, start, capabilities, grants)
     return document | ({"seccomp": filter_} if filter_ else {})
+
+
+def _seccomp(container: Container, start: Start, capabilities: frozenset[str], grants: Grants) -> dict[str, Any] | None:
+    wanted = container.config.seccomp or ("unconfined" if container.config.privileged else "")
+    denied = start.adjustment.denied_syscalls
+    filter_ = profile(wanted, capabilities, denied)
+    if start.features.seccomp or filter_ is None:
+        return filter_
+    if wanted or denied:
+        raise Unsupported(f"runtime {container.runtime} can not filter system calls, and a filter is asked for")
+    if not start.features.own_kernel:
+        grants.warnings.append(
+            f"Runtime {container.runtime} can not filter system calls; the container runs unfiltered."
+        )
+    return None
 
 
 def _namespaces(container: Container, start: Start, cgroups: Mode) -> list[dict[str, str]]:
@@ -251,78 +279,6 @@ def _propagation(mounts: Sequence[Mount]) -> str:
     if options & {"shared", "rshared"}:
         return "rshared"
     return "rslave" if options & {"slave", "rslave"} else "rprivate"
-
-
-def _asked_devices(requests: Sequence[DeviceRequest]) -> list[Device]:
-    return [device for request in requests for device in _devices_at(request)]
-
-
-def _devices_at(request: DeviceRequest) -> list[Device]:
-    """The device, or all devices below a directory, as they are on the host."""
-    path = Path(request.host_path)
-    try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            inside = sorted(entry.name for entry in path.iterdir())
-            return [
-                device
-                for name in inside
-                for device in _devices_at(
-                    request.model_copy(
-                        update={
-                            "host_path": f"{request.host_path}/{name}",
-                            "container_path": f"{request.container_path}/{name}",
-                        }
-                    )
-                )
-            ]
-    except OSError as error:
-        raise InvalidArgument(f"device {request.host_path}: {error.strerror}") from error
-    if not (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
-        raise InvalidArgument(f"device {request.host_path} is not a device node")
-    return [
-        Device(
-            path=request.container_path,
-            type="c" if stat.S_ISCHR(status.st_mode) else "b",
-            major=os.major(status.st_rdev),
-            minor=os.minor(status.st_rdev),
-            mode=stat.S_IMODE(status.st_mode),
-            uid=status.st_uid,
-            gid=status.st_gid,
-            access=request.access,
-        )
-    ]
-
-
-def _host_devices(privileged: bool) -> list[Device]:
-    """All nodes of the host's /dev for a privileged container, except what a container has of its own."""
-    if not privileged:
-        return []
-    own = {"console", "pts", "shm", "mqueue", "ptmx", "fd", "stdin", "stdout", "stderr", "tty"}
-    own |= {"null", "zero", "full", "random", "urandom"}
-    found = []
-    for entry in sorted(os.scandir("/dev"), key=lambda item: item.name):
-        if entry.name not in own and not entry.is_symlink():
-            mode = entry.stat(follow_symlinks=False).st_mode
-            if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-                found += _devices_at(DeviceRequest(host_path=entry.path, container_path=entry.path))
-    return found
-
-
-def _rule(device: Device) -> DeviceRule:
-    return DeviceRule(allow=True, type=device.type, major=device.major, minor=device.minor, access=device.access)
-
-
-def _device(device: Device) -> dict[str, Any]:
-    return {
-        "path": device.path,
-        "type": device.type,
-        "major": device.major,
-        "minor": device.minor,
-        "fileMode": device.mode,
-        "uid": device.uid,
-        "gid": device.gid,
-    }
 
 
 def _hooks(adjustment: Adjustment) -> dict[str, Any]:

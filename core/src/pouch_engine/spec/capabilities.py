@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from pouch_hookspecs.errors import InvalidArgument
 from pouch_linux.capabilities import NAMES
@@ -28,13 +28,13 @@ DEFAULT_CAPABILITIES = frozenset(
 """docker's."""
 
 
-def wanted_capabilities(add: Sequence[str], drop: Sequence[str], *, privileged: bool) -> frozenset[str]:
+def wanted_capabilities(add: Iterable[str], drop: Iterable[str], *, privileged: bool) -> frozenset[str]:
     """The set that a request means, before the host's say: the default, all for ALL or privileged, less the dropped.
 
     Raises:
         InvalidArgument: a name that is no capability.
     """
-    added, dropped = _named(add, "cap-add"), _named(drop, "cap-drop")
+    added, dropped = capability_names(add, "cap-add"), capability_names(drop, "cap-drop")
     wanted = frozenset(NAMES) if privileged else DEFAULT_CAPABILITIES
     if "ALL" in dropped and not privileged:
         wanted = frozenset()
@@ -43,7 +43,12 @@ def wanted_capabilities(add: Sequence[str], drop: Sequence[str], *, privileged: 
     return (wanted | (added - {"ALL"})) - (frozenset() if privileged else dropped - {"ALL"})
 
 
-def _named(names: Sequence[str], flag: str) -> frozenset[str]:
+def capability_names(names: Iterable[str], flag: str) -> frozenset[str]:
+    """Names as the kernel has them, or ALL; given in any case, with or without CAP_. `flag` is for the error.
+
+    Raises:
+        InvalidArgument: a name that is no capability.
+    """
     return frozenset(_normal(name, flag) for name in names)
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from pouch_hookspecs import Rlimit
+from pouch_hookspecs.errors import InvalidArgument
 from pouch_linux.capabilities import bounding_set
 from pouch_linux.cgroups import Mode, detect_layout
 from pouch_linux.procfs import lowest_oom_score_adj
-from pouch_linux.rlimits import INFINITY, hard_limit
+from pouch_linux.rlimits import INFINITY, NUMBERS, hard_limit
 
 
 @dataclass(frozen=True)
@@ -71,21 +72,34 @@ class Grants:
         return asked & self.host.capabilities
 
     def oom_score_adj(self, asked: int) -> int:
-        """Not lower than this process may set."""
+        """Not lower than this process may set.
+
+        Raises:
+            InvalidArgument: outside of -1000 to 1000.
+        """
+        if not -1000 <= asked <= 1000:
+            raise InvalidArgument(f"OOM score adjustment {asked} is not within -1000 to 1000")
         lowest = self.host.lowest_oom_score_adj
         if asked < lowest:
             self.warnings.append(f"This host does not grant an OOM score of {asked}; {lowest} is used.")
         return max(asked, lowest)
 
     def rlimit(self, asked: Rlimit) -> Rlimit:
-        """Not above this process's hard limit."""
+        """Not above this process's hard limit; -1, which stands for infinity, as the kernel writes it.
+
+        Raises:
+            InvalidArgument: a type that is none, or a soft limit above the hard one.
+        """
+        if asked.type not in NUMBERS:
+            there = ", ".join(name.removeprefix("RLIMIT_").lower() for name in NUMBERS)
+            raise InvalidArgument(f"ulimit {asked.type!r} is not there; there are: {there}")
+        soft, hard = asked.soft % (INFINITY + 1), asked.hard % (INFINITY + 1)
+        if soft > hard:
+            raise InvalidArgument(
+                f"ulimit {asked.type}: the soft limit {asked.soft} is above the hard one {asked.hard}"
+            )
         ceiling = hard_limit(asked.type)
-        if "CAP_SYS_RESOURCE" in self.host.capabilities or _within(asked.hard, ceiling):
-            return asked
-        self.warnings.append(f"This host does not grant {asked.type} above {ceiling}; {asked.hard} was asked for.")
-        return Rlimit(type=asked.type, soft=asked.soft if _within(asked.soft, ceiling) else ceiling, hard=ceiling)
-
-
-def _within(value: int, ceiling: int) -> bool:
-    """Compare limits as the kernel does: -1 stands for infinity."""
-    return value % (INFINITY + 1) <= ceiling
+        if hard > ceiling and "CAP_SYS_RESOURCE" not in self.host.capabilities:
+            self.warnings.append(f"This host does not grant {asked.type} above {ceiling}; {asked.hard} was asked for.")
+            soft, hard = min(soft, ceiling), ceiling
+        return Rlimit(type=asked.type, soft=soft, hard=hard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from typing import Any
 
 from pouch_hookspecs import DeviceRule, DeviceThrottle, Resources
@@ -12,7 +13,8 @@ from pouch_hookspecs.errors import InvalidArgument
 from .granted import Host
 
 MINIMUM_MEMORY = 6 * 2**20
-_CPU_LIST = re.compile(r"[0-9]+(?:-[0-9]+)?(?:,[0-9]+(?:-[0-9]+)?)*", re.ASCII)
+_CPU_LIST = re.compile(r"[0-9]{1,5}(?:-[0-9]{1,5})?(?:,[0-9]{1,5}(?:-[0-9]{1,5})?)*", re.ASCII)
+_CGROUP_FILE = re.compile(r"[a-z0-9_]+(?:\.[A-Za-z0-9_]+)+", re.ASCII)
 
 DEFAULT_DEVICE_RULES = (
     DeviceRule(allow=False),
@@ -26,8 +28,8 @@ DEFAULT_DEVICE_RULES = (
 """null zero full random urandom tty ptmx pts; making any node, using no other."""
 
 
-def validate_resources(resources: Resources, host: Host) -> list[str]:
-    """Judge limits before anything is made; gives warnings.
+def validate_resources(resources: Resources, host: Host) -> None:
+    """Judge limits before anything is made.
 
     Raises:
         InvalidArgument: a limit that can not be, with the range that can.
@@ -36,11 +38,15 @@ def validate_resources(resources: Resources, host: Host) -> list[str]:
     _validate_cpu(resources, host)
     if resources.pids_limit is not None and resources.pids_limit < -1:
         raise InvalidArgument(f"pids limit {resources.pids_limit} is not -1 (unlimited) or more")
-    if resources.io_weight is not None and not 10 <= resources.io_weight <= 1000:
-        raise InvalidArgument(f"blkio weight {resources.io_weight} is not within 10 to 1000")
+    weights = [device.rate for device in resources.io_weight_devices]
+    for weight in (resources.io_weight, *weights):
+        if weight is not None and not 10 <= weight <= 1000:
+            raise InvalidArgument(f"blkio weight {weight} is not within 10 to 1000")
     if resources.memory_swappiness is not None and not -1 <= resources.memory_swappiness <= 100:
         raise InvalidArgument(f"memory swappiness {resources.memory_swappiness} is not within 0 to 100")
-    return []
+    for name in resources.unified:
+        if not _CGROUP_FILE.fullmatch(name):
+            raise InvalidArgument(f"{name!r} is not a file of a cgroup, such as memory.high")
 
 
 def _validate_memory(resources: Resources) -> None:
@@ -72,7 +78,7 @@ def _validate_cpu(resources: Resources, host: Host) -> None:
     if resources.cpu_shares is not None and not 2 <= resources.cpu_shares <= 262144:
         raise InvalidArgument(f"cpu shares {resources.cpu_shares} are not within 2 to 262144")
     for name, value in (("cpuset-cpus", resources.cpuset_cpus), ("cpuset-mems", resources.cpuset_mems)):
-        if value and not _CPU_LIST.fullmatch(value):
+        if value and not _is_cpu_list(value):
             raise InvalidArgument(f"{name} {value!r} is not a list such as 0-2,4")
     if resources.cpuset_cpus:
         highest = max(int(number) for number in re.findall(r"[0-9]+", resources.cpuset_cpus))
@@ -80,6 +86,13 @@ def _validate_cpu(resources: Resources, host: Host) -> None:
             raise InvalidArgument(
                 f"cpuset-cpus {resources.cpuset_cpus!r}: there are processors 0 to {host.processors - 1} only"
             )
+
+
+def _is_cpu_list(text: str) -> bool:
+    if not _CPU_LIST.fullmatch(text):
+        return False
+    ranges = (part.partition("-") for part in text.split(","))
+    return all(not dash or int(first) <= int(last) for first, dash, last in ranges)
 
 
 def oci_resources(resources: Resources, *, all_devices: bool = False) -> dict[str, Any]:
@@ -137,9 +150,12 @@ def _throttles(resources: Resources) -> dict[str, Any]:
         found = []
         for throttle in throttles:
             try:
-                number = os.stat(throttle.path).st_rdev
+                status = os.stat(throttle.path)
             except OSError as error:
                 raise InvalidArgument(f"device {throttle.path}: {error.strerror}") from error
+            if not stat.S_ISBLK(status.st_mode):
+                raise InvalidArgument(f"device {throttle.path} is not a block device")
+            number = status.st_rdev
             found.append({"major": os.major(number), "minor": os.minor(number), key: throttle.rate})
         return found
 

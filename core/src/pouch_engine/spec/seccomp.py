@@ -6,19 +6,21 @@ makes them meaningful, as docker does (docs.docker.com, "Seccomp security profil
 
 from __future__ import annotations
 
-import json
 import platform
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from pouch_hookspecs import DeniedSyscall
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from pouch_hookspecs import ArgumentCondition, DeniedSyscall
 from pouch_hookspecs.errors import InvalidArgument
 
 EPERM, ENOSYS = 1, 38
 _NAMESPACE_FLAGS = 0x7E02_0000  # CLONE_NEW* of clone(2)
 _AF_VSOCK = 40
-_WORD_BITS = range(32)
 _WORD = 0xFFFF_FFFF
+_DENYING = ("SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP")
 
 _ARCHITECTURES = {
     "x86_64": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
@@ -144,76 +146,131 @@ def _argument(index: int, value: int, op: str, value_two: int | None = None) -> 
     return argument if value_two is None else argument | {"valueTwo": value_two}
 
 
+class _Rule(BaseModel):
+    """A rule of a given profile, in OCI's form or docker's (`name`, `includes`, `excludes`)."""
+
+    names: tuple[str, ...] = ()
+    name: str = ""
+    action: str
+    errnoRet: int | None = None  # noqa: N815 (the profile's own word)
+    args: tuple[dict[str, JsonValue], ...] | None = None
+    includes: dict[str, JsonValue] | None = None
+    excludes: dict[str, JsonValue] | None = None
+
+
+class _Profile(BaseModel):
+    """A given profile; fields that nobody knows are passed over, as docker does."""
+
+    defaultAction: str  # noqa: N815
+    defaultErrnoRet: int | None = None  # noqa: N815
+    architectures: tuple[str, ...] | None = None
+    flags: tuple[str, ...] | None = None
+    syscalls: tuple[_Rule, ...] | None = None
+
+
 def _given(text: str, capabilities: Collection[str]) -> dict[str, Any]:
     """A profile from the user: OCI's form as it is; docker's form with `includes` and `excludes` resolved."""
     try:
-        document = json.loads(text)
-        rules = [
-            {key: rule[key] for key in ("names", "action", "errnoRet", "args") if rule.get(key) is not None}
-            for rule in map(_named, document.get("syscalls") or [])
-            if _applies(rule, capabilities)
-        ]
-        result = {"defaultAction": document["defaultAction"], "syscalls": rules}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        given = _Profile.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
         raise InvalidArgument(
-            f"security option seccomp: not a seccomp profile ({error!r})",
+            f"security option seccomp: not a seccomp profile: {place}{': ' if place else ''}{problem['msg']}",
             hint="expected JSON with defaultAction and syscalls",
         ) from error
-    result |= {key: document[key] for key in ("defaultErrnoRet", "flags") if document.get(key) is not None}
-    return result | {"architectures": document.get("architectures") or _ARCHITECTURES.get(platform.machine(), [])}
+    rules = [
+        {"names": list(rule.names or (rule.name,))} | rule.model_dump(include=_OCI_RULE, exclude_none=True, mode="json")
+        for rule in given.syscalls or ()
+        if _applies(rule, capabilities)
+    ]
+    filter_ = _filter(given.defaultAction, rules)
+    filter_ |= given.model_dump(include={"defaultErrnoRet", "architectures", "flags"}, exclude_none=True, mode="json")
+    return filter_
 
 
-def _named(rule: Mapping[str, Any]) -> dict[str, Any]:
-    return {**rule, "names": rule.get("names") or [rule["name"]]}
+_OCI_RULE = {"action", "errnoRet", "args"}
 
 
-def _applies(rule: Mapping[str, Any], capabilities: Collection[str]) -> bool:
-    includes, excludes = rule.get("includes") or {}, rule.get("excludes") or {}
+def _applies(rule: _Rule, capabilities: Collection[str]) -> bool:
+    includes, excludes = rule.includes or {}, rule.excludes or {}
     machine = {"x86_64": {"amd64", "x32", "x86"}, "aarch64": {"arm64", "arm"}}.get(platform.machine(), set())
-    if includes.get("arches") and not machine & set(includes["arches"]):
+    wanted, unwanted = _texts(includes, "arches"), _texts(excludes, "arches")
+    if (wanted and not machine & wanted) or machine & unwanted:
         return False
-    if machine & set(excludes.get("arches") or ()):
+    if (minimum := includes.get("minKernel")) and _version(str(minimum)) > _version(platform.release()):
         return False
-    return all(cap in capabilities for cap in includes.get("caps") or ()) and not any(
-        cap in capabilities for cap in excludes.get("caps") or ()
-    )
+    return _texts(includes, "caps") <= set(capabilities) and not _texts(excludes, "caps") & set(capabilities)
+
+
+def _texts(conditions: Mapping[str, JsonValue], name: str) -> set[str]:
+    value = conditions.get(name)
+    return set(map(str, value)) if isinstance(value, list) else set()
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall("[0-9]+", text)[:2])
 
 
 def _deny(filter_: dict[str, Any], call: DeniedSyscall) -> dict[str, Any]:
-    """Compile a denied call into a filter.
+    """Compile a denied call into a filter, whatever its default is.
 
-    In an allow-list, libseccomp accepts an ERRNO rule beside an unconditional ALLOW of the same call and then
-    ignores it. So the ALLOW is taken away and given back in parts: one rule for each bit in which the argument may
-    differ from the denied value.
+    libseccomp accepts an ERRNO rule beside an unconditional ALLOW of the same call and then ignores it. So what lets
+    the call through is taken away and given back in parts that leave the denied value out.
     """
-    if filter_["defaultAction"] != "SCMP_ACT_ALLOW":
-        return _carve(filter_, call)
-    arguments = [_argument(c.index, c.mask, "SCMP_CMP_MASKED_EQ", c.value) for c in call.conditions]
-    rule: dict[str, Any] = {"names": [call.name], "action": "SCMP_ACT_ERRNO", "errnoRet": call.errno}
-    return filter_ | {"syscalls": [*filter_["syscalls"], rule | {"args": arguments} if arguments else rule]}
-
-
-def _carve(filter_: dict[str, Any], call: DeniedSyscall) -> dict[str, Any]:
-    kept: list[dict[str, Any]] = []
+    conditions = [_judged(call, condition) for condition in call.conditions]
+    rules: list[dict[str, Any]] = []
     for rule in filter_["syscalls"]:
-        if call.name not in rule["names"] or rule["action"] != "SCMP_ACT_ALLOW":
-            kept.append(rule)
+        if call.name not in rule["names"] or rule["action"] in _DENYING:
+            rules.append(rule)
             continue
         others = [name for name in rule["names"] if name != call.name]
-        if others:
-            kept.append(rule | {"names": others})
-        kept += _allowed_parts(rule, call)
-    return filter_ | {"syscalls": kept}
+        rules += [rule | {"names": others}] if others else []
+        rules += [rule | {"names": [call.name], "args": args} for args in _parts(call, rule, conditions)]
+    arguments = [_argument(index, mask, "SCMP_CMP_MASKED_EQ", value) for index, mask, value in conditions]
+    denial = {"names": [call.name], "action": "SCMP_ACT_ERRNO", "errnoRet": call.errno}
+    return filter_ | {"syscalls": [*rules, denial | ({"args": arguments} if arguments else {})]}
 
 
-def _allowed_parts(rule: Mapping[str, Any], call: DeniedSyscall) -> list[dict[str, Any]]:
-    if not call.conditions:
-        return []
-    if rule.get("args") or len(call.conditions) != 1:
-        raise InvalidArgument(f"denying {call.name} by its arguments does not fit a profile that also judges them")
-    condition = call.conditions[0]
-    return [
-        _allow([call.name], _argument(condition.index, 1 << bit, "SCMP_CMP_MASKED_EQ", ~condition.value & 1 << bit))
-        for bit in _WORD_BITS
-        if condition.mask & _WORD & 1 << bit
-    ]
+def _judged(call: DeniedSyscall, condition: ArgumentCondition) -> tuple[int, int, int]:
+    """Index, mask and value in the lower 32 bits, which are all that such arguments have.
+
+    The kernel cuts an `unsigned int` such as ioctl's request off; a filter that compared 64 bits would let a call pass
+    that sets one of the others.
+    """
+    if condition.value & ~condition.mask or condition.value > _WORD or not condition.mask & _WORD:
+        raise InvalidArgument(
+            f"denying {call.name}: argument {condition.index} & {condition.mask:#x} == {condition.value:#x} can not be"
+            " judged: the value must be within the mask, and within 32 bits"
+        )
+    return condition.index, condition.mask & _WORD, condition.value
+
+
+def _parts(
+    call: DeniedSyscall, rule: Mapping[str, Any], conditions: Sequence[tuple[int, int, int]]
+) -> Iterator[list[dict[str, Any]]]:
+    """The arguments with which a call still passes: those with which one of the conditions does not hold."""
+    judged: list[dict[str, Any]] = rule.get("args") or []
+    for index, mask, value in conditions:
+        same = [argument for argument in judged if argument["index"] == index]
+        others = [argument for argument in judged if argument["index"] != index]
+        if any(argument["op"] != "SCMP_CMP_MASKED_EQ" for argument in same):
+            raise InvalidArgument(f"denying {call.name} by argument {index}: the seccomp profile judges it, too")
+        known_mask, known_value = (same[0]["value"], same[0]["valueTwo"]) if same else (0, 0)
+        for part_mask, part_value in _without(known_mask, known_value, mask, value):
+            yield [*others, _argument(index, part_mask, "SCMP_CMP_MASKED_EQ", part_value)]
+
+
+def _without(known_mask: int, known_value: int, mask: int, value: int) -> Iterator[tuple[int, int]]:
+    """Split what `& known_mask == known_value` lets through into parts without what `& mask == value` holds for.
+
+    Each part agrees with the denied value in its upper bits and differs in the next one, so that the parts do not
+    overlap, and further values can be taken out of them.
+    """
+    if (known_value ^ value) & known_mask & mask:
+        yield known_mask, known_value
+        return
+    for bit in (1 << number for number in reversed(range(32))):
+        if mask & ~known_mask & bit:
+            yield known_mask | bit, known_value | (~value & bit)
+            known_mask, known_value = known_mask | bit, known_value | (value & bit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 
 from pouch_hookspecs import User
@@ -38,6 +39,20 @@ def resolve_user(root: Root, text: str, groups: Sequence[str] = ()) -> User:
         additional = [entry_gid for _, entry_gid, members in _groups(root) if name in members and entry_gid != gid]
     additional += [_find_group(root, group) for group in groups]
     return User(uid=uid, gid=gid, additional_gids=tuple(dict.fromkeys(additional)))
+
+
+def user_by_number(text: str) -> User:
+    """Understand `uid[:gid]` where no root file system can be looked at; empty for root.
+
+    Raises:
+        InvalidArgument: a name, or a number out of range.
+    """
+    user_text, colon, group_text = text.partition(":")
+    uid = _number(user_text or "0", "user")
+    gid = _number(group_text, "group") if colon else 0
+    if uid is None or gid is None:
+        raise InvalidArgument(f"user {text!r}: only numbers can be understood here, UID or UID:GID")
+    return User(uid=uid, gid=gid)
 
 
 def _find_user(root: Root, text: str) -> tuple[str, int, int]:
@@ -83,12 +98,12 @@ def _groups(root: Root) -> Iterator[tuple[str, int, list[str]]]:
 
 def _entries(root: Root, path: str, least: int) -> Iterator[list[str]]:
     try:
-        content = root.read(path, FILE_LIMIT + 1)
-    except OSError:  # absent, a directory, a loop of links: as good as empty
+        content = root.read(path, FILE_LIMIT)
+    except OSError as error:  # absent, a directory, a device, a loop of links: as good as empty
+        if error.errno == errno.EFBIG:
+            raise DataDamaged(f"{path} in the image is longer than {FILE_LIMIT} bytes") from error
         return
-    if len(content) > FILE_LIMIT:
-        raise DataDamaged(f"{path} in the image is longer than {FILE_LIMIT} bytes")
-    for line in content.decode("utf-8", "replace").splitlines():
+    for line in content.decode("utf-8", "replace").split("\n"):
         fields = line.strip().split(":")
         if len(fields) >= least and fields[0] and not fields[0].startswith("#"):
             yield fields

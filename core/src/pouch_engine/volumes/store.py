@@ -8,14 +8,15 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from weakref import WeakValueDictionary
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from pouch_engine.events.bus import Events
 from pouch_engine.plugins.registry import Registry
 from pouch_engine.state.database import Database
 from pouch_hookspecs import Model, PreparedVolume, VolumeConfig, VolumeInfo
-from pouch_hookspecs.errors import Conflict, InvalidArgument, NotFound
+from pouch_hookspecs.errors import Conflict, DataDamaged, InvalidArgument, NotFound
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}", re.ASCII)
 _TABLES = "CREATE TABLE IF NOT EXISTS volumes (name TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;"
@@ -44,16 +45,20 @@ class Volume(Model):
 
 
 class Volumes:
-    """The table of volumes and the way to their drivers."""
+    """The table of volumes and the way to their drivers.
+
+    A driver is called with the lock of its volume only: one that hangs keeps nobody from other volumes.
+    """
 
     def __init__(self, database: Database, registry: Registry, events: Events) -> None:
         self._database = database
         self._registry = registry
         self._events = events
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._changing: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
         database.define(_TABLES)
         rows = database.query("SELECT name, record FROM volumes")
-        self._volumes = {str(name): Volume.model_validate_json(str(text)) for name, text in rows}
+        self._volumes = {str(name): _stored(str(name), str(text)) for name, text in rows}
 
     def create(
         self,
@@ -86,9 +91,9 @@ class Volumes:
         )
         if not _NAME.fullmatch(volume.name):
             raise InvalidArgument(f"volume name {name!r} is not valid: only [a-zA-Z0-9][a-zA-Z0-9_.-]* is allowed")
-        with self._lock:
-            known = self._volumes.get(volume.name)
-            if known is not None:
+        with self._lock_of(volume.name):
+            if self.exists(volume.name):
+                known = self.get(volume.name)
                 if driver and known.driver != driver:
                     raise Conflict(f"volume {name} exists with driver {known.driver}, not {driver}")
                 return known
@@ -148,7 +153,7 @@ class Volumes:
 
     def used(self, name: str) -> None:
         """It holds data from now on: nothing is copied up into it any more."""
-        with self._lock:
+        with self._lock_of(name):
             volume = self.get(name)
             if volume.fresh:
                 self._store(volume.model_copy(update={"fresh": False}))
@@ -165,8 +170,8 @@ class Volumes:
             NotFound: there is none.
             Conflict: containers use it.
         """
-        with self._lock:
-            if force and name not in self._volumes:
+        with self._lock_of(name):
+            if force and not self.exists(name):
                 return
             volume = self.get(name)
             in_use = users(name)
@@ -175,7 +180,8 @@ class Volumes:
             self._registry.volume(volume.driver).volume_remove(name=name)
             with self._database.transaction(durable=True) as connection:
                 connection.execute("DELETE FROM volumes WHERE name = ?", (name,))
-            del self._volumes[name]
+            with self._lock:
+                del self._volumes[name]
         self._events.emit("volume", "destroy", name, {"driver": volume.driver})
 
     def _store(self, volume: Volume) -> None:
@@ -183,4 +189,17 @@ class Volumes:
             connection.execute(
                 "INSERT OR REPLACE INTO volumes (name, record) VALUES (?, ?)", (volume.name, volume.model_dump_json())
             )
-        self._volumes[volume.name] = volume
+        with self._lock:
+            self._volumes[volume.name] = volume
+
+    def _lock_of(self, name: str) -> threading.RLock:
+        """Whoever changes this volume holds it; it is there as long as somebody does."""
+        with self._lock:
+            return self._changing.setdefault(name, threading.RLock())
+
+
+def _stored(name: str, text: str) -> Volume:
+    try:
+        return Volume.model_validate_json(text)
+    except ValidationError as error:
+        raise DataDamaged(f"the record of volume {name} can not be read: {error.errors()[0]['msg']}") from error
