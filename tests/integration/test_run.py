@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -297,5 +298,7 @@ def test_fifty_containers_by_eight_clients(pouchd: Daemon) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    pouchd.api("GET", "/version")
-    assert pouchd.descriptors() <= before + 2
+    until = time.monotonic() + 10
+    while pouchd.descriptors() > before:  # the last connections are being closed behind the answers
+        assert time.monotonic() < until, (before, pouchd.descriptors())
+        time.sleep(0.02)

@@ -44,7 +44,7 @@ def character_device(path: str, major: int, minor: int) -> Entry:
 
 
 def archive(entries: Iterable[Entry]) -> bytes:
-    """The entries as cpio, in the "newc" format (the kernel's Documentation/driver-api/early-userspace/buffer-format)."""
+    """The entries as cpio in its "newc" format: the kernel's driver-api/early-userspace/buffer-format, cpio(5)."""
     parts = []
     for inode, entry in enumerate((*entries, Entry("TRAILER!!!", 0)), start=1):
         name = entry.path.encode() + b"\0"

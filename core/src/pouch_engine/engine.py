@@ -79,14 +79,15 @@ class Engine:
         """Start a container; False if it ran already."""
         return start.start(self._context, self.container(name).id)
 
-    def container_stop(self, name: str, timeout_seconds: int | None = None) -> bool:
+    def container_stop(self, name: str, timeout_seconds: int | None = None, signal: str = "") -> bool:
         """Stop a container: its stop signal, then SIGKILL; False if it did not run.
 
         Args:
             name: which one.
             timeout_seconds: before SIGKILL; None: the container's own or the daemon's; -1: wait without end.
+            signal: instead of the container's own stop signal.
         """
-        return stop.stop(self._context, self.container(name).id, timeout_seconds)
+        return stop.stop(self._context, self.container(name).id, timeout_seconds, signal)
 
     def container_kill(self, name: str, signal: str = "KILL") -> None:
         """Send a signal by name (with or without SIG) or number.

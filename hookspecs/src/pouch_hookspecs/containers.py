@@ -15,7 +15,7 @@ from pydantic import Field, JsonValue
 from .model import Model
 from .network import PortMapping
 from .resources import Resources
-from .tasks import Rlimit, RuntimeFeatures, Sandbox
+from .tasks import Rlimit, RuntimeFeatures, Sandbox, Size
 
 
 class MountKind(StrEnum):
@@ -98,6 +98,7 @@ class ContainerConfig(Model):
         labels: for people and filters.
         annotations: of the OCI spec, and for plugins.
         terminal: a pseudo-terminal.
+        console_size: of the terminal at the start.
         stdin: standard input stays open for attaching clients.
         stdin_once: it is closed after the first of them.
         attach_stdin: docker's record of what the creating client attaches to.
@@ -157,6 +158,7 @@ class ContainerConfig(Model):
     labels: Mapping[str, str] = Field(default_factory=dict)
     annotations: Mapping[str, str] = Field(default_factory=dict)
     terminal: bool = False
+    console_size: Size | None = None
     stdin: bool = False
     stdin_once: bool = False
     attach_stdin: bool = False

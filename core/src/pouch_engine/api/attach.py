@@ -43,7 +43,7 @@ async def attach_container(request: web.Request) -> web.StreamResponse:
         promised = await _promise(request, container) if queries.boolean(request, "stream") else None
         client = take_over(request, request.app[HANGUPS], content_type(version_of(request), terminal=terminal))
         try:
-            task = await received(promised, socket.socket.close) if promised is not None else None
+            task = await _kept(promised) if promised is not None else None
             if queries.boolean(request, "logs"):
                 await _replay(request, container, selection, client)
             if task is not None:
@@ -65,6 +65,10 @@ async def _promise(request: web.Request, container: Container) -> Future[socket.
     return await request.app[WORKERS].acquire(
         lambda unwanted: unwanted.cancel(), request.app[ENGINE].container_attach, container.id
     )
+
+
+async def _kept(promised: Future[socket.socket]) -> socket.socket:
+    return await received(promised, socket.socket.close)
 
 
 async def _replay(request: web.Request, container: Container, selection: Selection, client: Hijacked) -> None:

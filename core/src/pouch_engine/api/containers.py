@@ -66,13 +66,11 @@ async def start_container(request: web.Request) -> web.Response:
 
 async def stop_container(request: web.Request) -> web.Response:
     """POST /containers/{name}/stop."""
-    if request.query.get("signal"):
-        raise Unsupported(
-            "stop takes no signal of its own yet",
-            hint="create the container with --stop-signal, or use kill with a signal",
-        )
     stopped = await request.app[WORKERS].change(
-        request.app[ENGINE].container_stop, request.match_info["name"], queries.integer(request, "t")
+        request.app[ENGINE].container_stop,
+        request.match_info["name"],
+        queries.integer(request, "t"),
+        request.query.get("signal", ""),
     )
     return web.Response(status=NO_CONTENT if stopped else NOT_MODIFIED)
 

@@ -149,6 +149,7 @@ class Healthcheck(Document):
 class HostConfig(Document):
     """What depends on the host."""
 
+    console_size: tuple[Number, Number] | None = Field(default=None, alias="ConsoleSize")
     binds: Texts = Field(default=(), alias="Binds")
     mounts: tuple[Mount, ...] = Field(default=(), alias="Mounts")
     tmpfs: Pairs = Field(default_factory=dict, alias="Tmpfs")

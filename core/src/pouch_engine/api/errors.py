@@ -10,7 +10,7 @@ from aiohttp import web
 
 from pouch_hookspecs import errors
 
-from .hijack import must_close
+from .hijack import HijackableHandler
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     started: web.StreamResponse | None = request.get(_STARTED)
     if started is not None:
         return _break_off(request, started, answer)
-    if must_close(request):
+    if isinstance(request.protocol, HijackableHandler) and not request.protocol.decline():
         answer.force_close()
     return answer
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from pouch_engine.containers.exec import Exec, ExecConfig
 from pouch_hookspecs import Size
-from pouch_hookspecs.errors import CommandNotExecutable, CommandNotFound, InvalidArgument
+from pouch_hookspecs.errors import Conflict, InvalidArgument, NotFound, PouchError
 
 from . import queries
 from .containers import terminal_size
@@ -58,7 +58,9 @@ async def start_exec(request: web.Request) -> web.StreamResponse:
     exec_ = await workers.look(engine.exec_inspect, id_)
     try:
         task = await workers.acquire(_let_go, engine.exec_start, id_, size=size)
-    except (CommandNotFound, CommandNotExecutable) as error:
+    except (NotFound, Conflict):
+        raise
+    except PouchError as error:
         return _show_failure(request, exec_, str(error))
     assert task is not None  # it is not detached
     return await _serve(request, exec_, task)

@@ -33,7 +33,7 @@ class HijackableHandler(web.RequestHandler):
     is noted instead of closing the connection.
     """
 
-    __slots__ = ("_body_left", "_early", "_ended", "_head", "_taken")
+    __slots__ = ("_body_left", "_early", "_ended", "_head")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,12 +41,13 @@ class HijackableHandler(web.RequestHandler):
         self._early: bytearray | None = None
         self._body_left = 0
         self._ended = False
-        self._taken = False
 
-    @property
-    def upgrading(self) -> bool:
-        """The request wants to take over: its connection can not serve another one."""
-        return self._early is not None
+    def decline(self) -> bool:
+        """Go on with HTTP after a request that wanted to take over and was refused; False: the client has ended."""
+        early, self._early = self._early, None
+        if early:
+            super().data_received(bytes(early))
+        return not self._ended
 
     def data_received(self, data: bytes) -> None:
         """Let aiohttp parse; see the class."""
@@ -60,14 +61,13 @@ class HijackableHandler(web.RequestHandler):
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's contract; aiohttp narrows it to None
         """True keeps the sending half, when the connection is being taken over."""
         self._ended = True
-        return self.upgrading
+        return self._early is not None
 
     def take(self) -> tuple[asyncio.Transport, bytes, bool]:
         """Give the transport away with the bytes that came early, and whether the client has ended its half."""
         transport = self.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client went before its connection was taken over")
-        self._taken = True
         return transport, bytes(self._early or b""), self._ended
 
     def _idle(self) -> bool:
@@ -99,11 +99,6 @@ class HijackableHandler(web.RequestHandler):
             self._early += rest
             if len(self._early) > _EARLY_LIMIT and self.transport is not None:
                 self.transport.pause_reading()
-
-
-def must_close(request: web.Request) -> bool:
-    """The request wanted to take its connection over and did not: what follows on it is not HTTP."""
-    return getattr(request.protocol, "upgrading", False)
 
 
 class Hangups:
@@ -281,7 +276,7 @@ def take_over(request: web.Request, hangups: Hangups, content_type: str) -> Hija
         ConnectionResetError: the client is gone.
     """
     connection = Hijacked(cast(HijackableHandler, request.protocol), hangups)
-    if must_close(request) or request.headers.get("Upgrade", "").lower() == "tcp":
+    if request.headers.get("Upgrade", "").lower() == "tcp":
         lines = ["HTTP/1.1 101 UPGRADED", f"Content-Type: {content_type}", "Connection: Upgrade", "Upgrade: tcp"]
     else:
         lines = ["HTTP/1.1 200 OK", f"Content-Type: {content_type}"]

@@ -14,6 +14,7 @@ from pouch_hookspecs import (
     Resources,
     RestartPolicy,
     Rlimit,
+    Size,
 )
 from pouch_hookspecs.errors import Conflict, InvalidArgument, Unsupported
 
@@ -58,6 +59,7 @@ def read_create(document: Mapping[str, Any], name: str) -> tuple[ContainerConfig
         domainname=body.domainname,
         labels=body.labels,
         terminal=body.tty,
+        console_size=_console_size(host),
         stdin=body.open_stdin,
         stdin_once=body.stdin_once,
         attach_stdin=body.attach_stdin,
@@ -70,6 +72,12 @@ def read_create(document: Mapping[str, Any], name: str) -> tuple[ContainerConfig
         **_security(host),
     ).model_copy(update={"mounts": mount_requests(body)})
     return config, tuple(_ignored(body))
+
+
+def _console_size(host: HostConfig) -> Size | None:
+    """docker sends 0, 0 for "no terminal"."""
+    height, width = host.console_size or (0, 0)
+    return Size(height=height, width=width) if height and width else None
 
 
 def _of_host(host: HostConfig) -> dict[str, Any]:

@@ -88,12 +88,12 @@ def resize(client: Client, process: str, attempts: int = 1) -> None:
             time.sleep(0.01)
 
 
-def wait_for(client: Client, container: str, *, removal: bool) -> Answer:
-    """Begin to wait for the container's next exit, or for its removal; the daemon watches from now on.
+def wait_for(client: Client, container: str, condition: str) -> Answer:
+    """Begin to wait for the container; the daemon watches from now on. `wait_result` reads the result.
 
-    To be called before the start, so that no exit is missed. `wait_result` reads the result.
+    The condition is `next-exit` before a start, so that no exit is missed, and `not-running` for a container that runs,
+    which may end before the daemon hears of this. Nobody waits for a removal (--rm): it goes on behind the answer.
     """
-    condition = "removed" if removal else "next-exit"
     return client.open("POST", f"/containers/{container}/wait", {"condition": condition})
 
 

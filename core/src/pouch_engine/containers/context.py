@@ -171,7 +171,8 @@ class Context:
                 pid_file=bundle / "pid",
                 terminal=config.terminal,
                 stdin=config.stdin,
-                stdin_once=config.stdin_once,
+                # With a terminal clients come and go, as docker has it: the input ends by Ctrl-D alone.
+                stdin_once=config.stdin_once and not config.terminal,
             ),
             sandbox=self.sandbox(container),
             cgroup=self.cgroup(container),

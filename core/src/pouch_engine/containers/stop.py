@@ -10,13 +10,15 @@ from pouch_hookspecs.errors import DeadlineExceeded
 from . import kill
 from .context import Context
 from .record import Status
+from .signals import signal_number
 
 AFTER_SIGKILL_SECONDS = 30.0
 
 
-def stop(context: Context, container_id: str, timeout_seconds: int | None) -> bool:
+def stop(context: Context, container_id: str, timeout_seconds: int | None, signal_name: str) -> bool:
     """See `Engine.container_stop`."""
     container = context.table.get(container_id)
+    number = signal_number(signal_name) if signal_name else container.command.stop_signal
     if container.state.status is Status.RESTARTING:
         with context.table.changing(container_id):
             if context.table.get(container_id).state.status is Status.RESTARTING:
@@ -29,8 +31,8 @@ def stop(context: Context, container_id: str, timeout_seconds: int | None) -> bo
     ended = context.waits.wait(container, "not-running")
     timeout = timeout_seconds if timeout_seconds is not None else container.config.stop_timeout_seconds
     timeout = context.config.stop_timeout_seconds if timeout is None else timeout
-    kill.send(context, container, container.command.stop_signal)
-    context.tell("kill", container, signal=str(container.command.stop_signal))
+    kill.send(context, container, number)
+    context.tell("kill", container, signal=str(number))
     try:
         ended.result(timeout=None if timeout < 0 else timeout)
     except FutureTimeout:

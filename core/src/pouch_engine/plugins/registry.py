@@ -146,7 +146,7 @@ class Registry:
             if handler.options is None:
                 # Whether its options mean "on" nobody can tell without its model; that it was named counts as a wish.
                 if handler.name in asked_for or handler.config.options:
-                    yield handler, BaseModel(), handler.name in asked_for
+                    yield handler, _Unreadable(), handler.name in asked_for
                 continue
             options, asked = for_container(handler.name, handler.options, requested.get(handler.name, {}), annotations)
             if is_active(options):
@@ -289,6 +289,10 @@ def _of_plugin(plugin: Plugin) -> dict[str, Any]:
     level = "error" if plugin.state is PluginState.BROKEN else "info"
     what = f"{plugin.role} {plugin.name} ({plugin.distribution})"
     return _finding(plugin.name, level, what, f"{plugin.state}: {plugin.reason}", remedies[plugin.state])
+
+
+class _Unreadable(BaseModel):
+    """Stands for the options of a handler that could not be loaded."""
 
 
 class _StorageInUse:

@@ -5,6 +5,7 @@ Nobody edits it afterwards; enhancements have spoken through the merged adjustme
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pouch_hookspecs import (
     RuntimeFeatures,
     User,
 )
-from pouch_hookspecs.errors import InvalidArgument, Unsupported
+from pouch_hookspecs.errors import InvalidArgument, Unavailable, Unsupported
 from pouch_linux.cgroups import Mode
 
 from .capabilities import capability_names, wanted_capabilities
@@ -47,6 +48,11 @@ MASKED_PATHS = (
     "/sys/devices/virtual/powercap",
 )
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+INIT_TARGET = "/dev/init"
+"""Where --init's program is seen inside: on a tmpfs of ours, so that nothing is made in the root file system."""
+_INIT_PROGRAMS = ("/usr/libexec/podman/catatonit", "/usr/bin/catatonit", "/usr/bin/tini-static", "/usr/bin/docker-init")
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ def _process(container: Container, start: Start, capabilities: frozenset[str], g
     process: dict[str, Any] = {
         "terminal": config.terminal,
         "user": oci_user(start.user),
-        "args": [*adjustment.args_prefix, *command.args],
+        "args": [*adjustment.args_prefix, *((INIT_TARGET, "--") if config.init else ()), *command.args],
         "env": process_env(container, adjustment),
         "cwd": command.working_dir,
         "capabilities": oci_capabilities(capabilities, start.user),
@@ -127,6 +133,8 @@ def _process(container: Container, start: Start, capabilities: frozenset[str], g
             for limit in map(grants.rlimit, rlimits.values())
         ],
     }
+    if config.terminal and config.console_size is not None:
+        process["consoleSize"] = {"height": config.console_size.height, "width": config.console_size.width}
     score = adjustment.oom_score_adj if adjustment.oom_score_adj is not None else config.oom_score_adj
     if score is not None:
         process["oomScoreAdj"] = grants.oom_score_adj(score)
@@ -174,6 +182,18 @@ def _mounts(container: Container, start: Start) -> list[dict[str, Any]]:
 
 def _mount(mount: Mount) -> dict[str, Any]:
     return {"destination": mount.target, "type": mount.type, "source": mount.source, "options": list(mount.options)}
+
+
+def find_init() -> str:
+    """A static init of the host, for --init.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    for path in _INIT_PROGRAMS:
+        if os.access(path, os.X_OK):
+            return path
+    raise Unavailable("--init needs catatonit or tini on the host", hint="apt-get install catatonit")
 
 
 def _kernel_mounts(container: Container) -> list[Mount]:

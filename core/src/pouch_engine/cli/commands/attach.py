@@ -25,7 +25,7 @@ def execute(client: Client, options: Options) -> int:
     check_terminal(interactive, terminal)
     keys = watch_keys(terminal and interactive, options["detach_keys"])
     streams = ["stdin", "stdout", "stderr"] if interactive else ["stdout", "stderr"]
-    waiting = wait_for(client, container, removal=description["HostConfig"].get("AutoRemove", False))
+    waiting = wait_for(client, container, "not-running")
     connection, early = attach(client, container, streams, options["detach_keys"])
     relay = Relay(connection, early, terminal=terminal, stdin=0 if interactive else None, keys=keys)
     proxy = options["sig_proxy"] and not terminal

@@ -7,6 +7,7 @@ import os
 from pouch_engine.cli import tell
 from pouch_engine.cli.creation import creation_body
 from pouch_engine.cli.errors import ApiError, CommandError
+from pouch_engine.cli.terminal import size_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def create_container(client: Client, options: Options, streams: Sequence[str]) -
     if cidfile and os.path.lexists(cidfile):
         raise CommandError(f"the file {cidfile} exists already: remove it, or give another name to --cidfile", 125)
     body = creation_body(options, streams)
+    if options["tty"] and (size := size_of(1)):
+        body["HostConfig"]["ConsoleSize"] = size
     query = {"name": options["name"], "platform": options["platform"]}
     try:
         answer = client.post("/containers/create", query, body)

@@ -26,7 +26,7 @@ def execute(client: Client, options: Options) -> int:
             interrupt.deliver()
             if not options["detach"]:
                 connection, early = attach(client, container, streams, options["detach_keys"])
-                waiting = wait_for(client, container, removal=options["rm"])
+                waiting = wait_for(client, container, "next-exit")
             client.post(f"/containers/{container}/start")
             interrupt.deliver()
         except ApiError as error:

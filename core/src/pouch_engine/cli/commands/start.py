@@ -41,7 +41,7 @@ def _start_attached(client: Client, name: str, options: Options) -> int:
     keys = watch_keys(terminal and interactive, options["detach_keys"])
     streams = ["stdin", "stdout", "stderr"] if interactive else ["stdout", "stderr"]
     connection, early = attach(client, container, streams, options["detach_keys"])
-    waiting = wait_for(client, container, removal=description["HostConfig"].get("AutoRemove", False))
+    waiting = wait_for(client, container, "next-exit")
     try:
         client.post(f"/containers/{container}/start")
     except ApiError as error:
