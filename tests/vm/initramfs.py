@@ -13,7 +13,7 @@ class Entry(NamedTuple):
     Attributes:
         path: Without a leading slash.
         mode: Type and permissions, as in stat(2).
-        content: Of a file; the target of a symbolic link.
+        content: Of a file.
         device: Major and minor number of a device.
     """
 
@@ -31,11 +31,6 @@ def directory(path: str) -> Entry:
 def file(path: str, content: bytes, permissions: int = 0o644) -> Entry:
     """A regular file."""
     return Entry(path, stat.S_IFREG | permissions, content)
-
-
-def symlink(path: str, target: str) -> Entry:
-    """A symbolic link."""
-    return Entry(path, stat.S_IFLNK | 0o777, target.encode())
 
 
 def character_device(path: str, major: int, minor: int) -> Entry:

@@ -39,27 +39,6 @@ SYSTEMD_CGROUPS = {
     "v1": "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",
     "hybrid": "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=0",
 }
-# Units of a full system that a machine for tests has no use for; each would cost its share of an emulated boot.
-MASKED = [
-    "systemd-binfmt",
-    "systemd-boot-system-token",
-    "systemd-firstboot",
-    "systemd-hwdb-update",
-    "systemd-journal-catalog-update",
-    "systemd-machine-id-commit",
-    "systemd-modules-load",
-    "systemd-pcrphase",
-    "systemd-pcrphase-sysinit",
-    "systemd-pstore",
-    "systemd-random-seed",
-    "systemd-remount-fs",
-    "systemd-repart",
-    "systemd-sysusers",
-    "systemd-timesyncd",
-    "systemd-tmpfiles-clean",
-    "systemd-update-done",
-    "systemd-update-utmp",
-]
 # In a private mount namespace: a root that can't be written to, and beside it what is on other file systems.
 SHARE = """
 root=$1; shift
@@ -156,7 +135,6 @@ class Machine:
             initramfs.file("modules/order", "".join(f"{name}\n" for name in modules).encode()),
             *(initramfs.file(f"modules/{name}", content) for name, content in modules.items()),
             *(initramfs.file(f"job/{name}", content) for name, content in files.items()),
-            *(initramfs.symlink(f"job/units/{unit}.service", "/dev/null") for unit in MASKED),
         ]
 
     def _share_root(self) -> None:

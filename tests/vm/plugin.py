@@ -16,7 +16,6 @@ import pytest
 
 from tests.pouchd import REPOSITORY
 from tests.vm.configuration import Configuration, WrongConfiguration, configuration
-from tests.vm.guest.run import Reporter
 from tests.vm.machine import Machine, MachineLost
 
 _RUNNER = "tests.vm.guest.run"
@@ -33,7 +32,7 @@ MARKER = (
 def pytest_configure(config: pytest.Config) -> None:
     """Outside of a machine, send marked tests into one."""
     config.addinivalue_line("markers", MARKER)
-    if not config.pluginmanager.has_plugin(Reporter.name):
+    if not config.pluginmanager.has_plugin("vm-reporter"):
         config.pluginmanager.register(Machines(config))
 
 

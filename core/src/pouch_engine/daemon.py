@@ -30,6 +30,9 @@ log = logging.getLogger("pouchd")
 IDLE_SECONDS = 300.0
 """A daemon that a command started ends after so long without a container or a client."""
 
+RUN_LIMIT = 44
+"""Bytes of the run directory's path: what plugins put below it must fit into a socket's address (108 bytes)."""
+
 EXIT_IN_USE = 4
 """Another daemon holds the root directory."""
 
@@ -47,13 +50,16 @@ def main(arguments: list[str] | None = None) -> int:
     if os.geteuid() != 0:
         print("pouchd: must run as root", file=sys.stderr)  # noqa: T201
         return 1
+    if len(os.fsencode(options.run)) > RUN_LIMIT:
+        print(f"pouchd: --run {options.run} is longer than {RUN_LIMIT} bytes: sockets are in it", file=sys.stderr)  # noqa: T201
+        return 1
     try:
         with contextlib.ExitStack() as held:
             for directory in (options.root, options.run):
                 directory.mkdir(mode=0o711, parents=True, exist_ok=True)
             lock = _lock(options.root)
-            if lock is None:
-                print(f"pouchd: another daemon uses {options.root}", file=sys.stderr)  # noqa: T201
+            if isinstance(lock, str):
+                print(f"pouchd: another daemon (pid {lock}) uses {options.root}", file=sys.stderr)  # noqa: T201
                 return EXIT_IN_USE
             held.callback(os.close, lock)
             asyncio.run(_serve(options))
@@ -81,14 +87,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _lock(root: Path) -> int | None:
-    """Hold the root directory; None if another daemon does."""
+def _lock(root: Path) -> int | str:
+    """Hold the root directory; if another daemon does, its pid as text."""
     fd = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        holder = os.read(fd, 32).decode().strip() or "unknown"
         os.close(fd)
-        return None
+        return holder
+    os.truncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
     return fd
 
 

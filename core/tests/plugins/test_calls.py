@@ -47,6 +47,7 @@ class Hanging:
         self.returned = threading.Semaphore(0)
 
     def __call__(self) -> str:
+        """Hang."""
         self.entered.release()
         assert self.gate.wait(30)
         self.returned.release()
@@ -96,7 +97,9 @@ def test_answer_comes_through() -> None:
 
 def test_missed_deadline_names_plugin_hook_and_time(hanging: Hanging) -> None:
     """So that an operator knows whom to blame and what to raise."""
-    with pytest.raises(DeadlineExceeded, match=r"runtime mine did not answer runtime_kill within 0.02 s.*deadline-factor"):
+    with pytest.raises(
+        DeadlineExceeded, match=r"runtime mine did not answer runtime_kill within 0.02 s.*deadline-factor"
+    ):
         kill(participant(hanging, factor=SHORT))
 
 
@@ -155,7 +158,8 @@ def test_service_is_resumed_when_calls_return(hanging: Hanging) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("no"), SystemExit(3), KeyboardInterrupt(), GeneratorExit(), TimeoutError("mine"), BaseException()]
+    "error",
+    [ValueError("no"), SystemExit(3), KeyboardInterrupt(), GeneratorExit(), TimeoutError("mine"), BaseException()],
 )
 def test_anything_else_that_it_raises_is_named(error: BaseException) -> None:
     """Plugin, hook and kind of the error are told; the caller survives."""

@@ -153,7 +153,7 @@ def test_broken_check_recovers_when_it_passes_again(
 ) -> None:
     """A later check decides anew."""
     ground = tmp_path / "ground"
-    enhancement(f"@hookimpl\ndef check(self): return open({str(ground)!r}).read() and ()")
+    enhancement(f"@hookimpl\ndef check(self): return os.stat({str(ground)!r}) and ()", head="import os")
     handler = registry().handler("isolation", "guard")
     assert handler.settled() is PluginState.BROKEN
     ground.touch()

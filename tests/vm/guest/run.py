@@ -15,7 +15,7 @@ PORT_NAME = "pouch.reports"
 class Reporter:
     """Sends reports to the host: one JSON document a line. Its presence tells the plugin that it runs in a machine."""
 
-    name = "vm-reporter"
+    __name__ = "vm-reporter"  # what pluggy registers it as
 
     def __init__(self, port: BinaryIO) -> None:
         self._port = port

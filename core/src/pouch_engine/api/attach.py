@@ -20,7 +20,7 @@ from .keys import ENDLESS, ENGINE, HANGUPS, WORKERS
 from .logs import Wanted, batches
 from .streams import Selection, Streams
 from .versions import version_of
-from .workers import received
+from .workers import give_up
 
 log = logging.getLogger(__name__)
 
@@ -39,36 +39,46 @@ async def attach_container(request: web.Request) -> web.StreamResponse:
     sequence = parse_keys(request.query.get("detachKeys", ""))
     await request.read()
     with request.app[ENDLESS].until_shutdown():
+        if not queries.boolean(request, "stream"):
+            await _serve(request, container, selection, sequence, None)
+            return TakenOver()
         # Registered before the client hears the answer: it starts the container right after.
-        promised = await _promise(request, container) if queries.boolean(request, "stream") else None
-        client = take_over(request, request.app[HANGUPS], content_type(version_of(request), terminal=terminal))
+        promised = await workers.acquire(Future.cancel, engine.container_attach, container.id)
         try:
-            task = await _kept(promised) if promised is not None else None
-            if queries.boolean(request, "logs"):
-                await _replay(request, container, selection, client)
-            if task is not None:
-                keys = DetachKeys(sequence) if terminal and selection.stdin else None
-                patient = not container.state.running
-                await Streams(client, task, selection, keys=keys, patient=patient).run()
-        except asyncio.CancelledError:
-            client.abort()
-            raise
-        except PouchError as error:
-            log.info("attaching to container %s ended: %s", container.id[:12], error)
+            await _serve(request, container, selection, sequence, promised)
         finally:
-            client.close()
+            give_up(promised, socket.socket.close)
     return TakenOver()
 
 
-async def _promise(request: web.Request, container: Container) -> Future[socket.socket]:
-    """A connection to the task, made before the container's first instruction if it is not started yet."""
-    return await request.app[WORKERS].acquire(
-        lambda unwanted: unwanted.cancel(), request.app[ENGINE].container_attach, container.id
-    )
-
-
-async def _kept(promised: Future[socket.socket]) -> socket.socket:
-    return await received(promised, socket.socket.close)
+async def _serve(
+    request: web.Request,
+    container: Container,
+    selection: Selection,
+    sequence: bytes,
+    promised: Future[socket.socket] | None,
+) -> None:
+    """Take the connection over, show the log if that is wanted, then the streams, which are there after the start."""
+    form = content_type(version_of(request), terminal=selection.terminal)
+    client = take_over(request, request.app[HANGUPS], form)
+    try:
+        streams = None
+        if promised is not None:
+            keys = DetachKeys(sequence) if selection.terminal and selection.stdin else None
+            patient = not container.state.running
+            task = await asyncio.wrap_future(promised)
+            streams = Streams(client, task, selection, keys=keys, patient=patient)
+        if queries.boolean(request, "logs"):
+            await _replay(request, container, selection, client)
+        if streams is not None:
+            await streams.run()
+    except asyncio.CancelledError:
+        client.abort()
+        raise
+    except PouchError as error:
+        log.info("attaching to container %s ended: %s", container.id[:12], error)
+    finally:
+        client.close()
 
 
 async def _replay(request: web.Request, container: Container, selection: Selection, client: Hijacked) -> None:

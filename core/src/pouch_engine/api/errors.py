@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -34,8 +35,6 @@ STATUS: tuple[tuple[type[errors.PouchError], int], ...] = (
 )
 """The first that fits counts. A start that finds no command is 400, as docker's clients expect it for exit code 127."""
 
-_STARTED = "pouch.started"
-
 
 def status_of(error: errors.PouchError) -> int:
     """The HTTP status of an error; 500 for one that the table does not know."""
@@ -49,9 +48,23 @@ def error_answer(status: int, message: str) -> web.Response:
     )
 
 
-def mark_started(request: web.Request, response: web.StreamResponse) -> None:
-    """Note that the head of `response` is out: an error can only be shown by breaking it off now."""
-    request[_STARTED] = response
+@contextmanager
+def broken_off_on_error(request: web.Request) -> Iterator[None]:
+    """For what follows when the head of an answer is out: all that can show an error then is that the end is missing.
+
+    Raises:
+        ConnectionResetError: in place of the error, which goes to the log.
+    """
+    try:
+        yield
+    except ConnectionError:
+        raise
+    except Exception as error:
+        expected = isinstance(error, errors.PouchError)
+        log.warning("%s %s broke off: %s", request.method, request.path, error, exc_info=not expected)
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the answer was broken off") from error
 
 
 @web.middleware
@@ -68,9 +81,6 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except Exception as error:
         log.exception("%s %s failed", request.method, request.path)
         answer = error_answer(500, f"internal error: {type(error).__name__} (the daemon's log has the details)")
-    started: web.StreamResponse | None = request.get(_STARTED)
-    if started is not None:
-        return _break_off(request, started, answer)
     if isinstance(request.protocol, HijackableHandler) and not request.protocol.decline():
         answer.force_close()
     return answer
@@ -83,10 +93,3 @@ def _of_framework(error: web.HTTPException) -> web.Response:
     if error.status == 413:
         return error_answer(413, "the request's body is too large")
     return error_answer(error.status, error.text or error.reason)
-
-
-def _break_off(request: web.Request, started: web.StreamResponse, answer: web.Response) -> web.StreamResponse:
-    log.warning("%s %s broke off: %s", request.method, request.path, answer.text)
-    if request.transport is not None:
-        request.transport.abort()
-    return started

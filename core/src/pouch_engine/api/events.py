@@ -12,7 +12,6 @@ from aiohttp import web
 from pouch_hookspecs import Event
 
 from . import queries
-from .errors import mark_started
 from .keys import ENDLESS, ENGINE
 from .queries import Filters
 from .views.events import event_document
@@ -44,7 +43,6 @@ async def stream_events(request: web.Request) -> web.StreamResponse:
             timer = loop.call_later(max(0.0, until / 1e9 - time.time()), waiting.put_nowait, None)
         try:
             await response.prepare(request)
-            mark_started(request, response)
             while (event := await waiting.get()) is not None:
                 if until is None or event.time_ns <= until:
                     await response.write(json.dumps(event_document(event)).encode() + b"\n")

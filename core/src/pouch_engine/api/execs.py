@@ -80,17 +80,17 @@ async def _serve(request: web.Request, exec_: Exec, task: socket.socket) -> web.
         terminal=config.terminal,
     )
     keys = DetachKeys(parse_keys(config.detach_keys)) if config.terminal and config.attach_stdin else None
-    with request.app[ENDLESS].until_shutdown():
+    with task, request.app[ENDLESS].until_shutdown():
+        client = take_over(request, request.app[HANGUPS], _content_type(request, exec_))
         try:
-            client = take_over(request, request.app[HANGUPS], _content_type(request, exec_))
-        except BaseException:
-            task.close()
-            raise
-        try:
-            await Streams(client, task, selection, keys=keys, patient=True).run()
+            if await Streams(client, task, selection, keys=keys, patient=True).run():
+                # The client asks for the exit code as soon as its stream has ended: it must be known by then.
+                await asyncio.shield(asyncio.wrap_future(exec_.exit))  # shielded: it is everybody's
         except asyncio.CancelledError:
             client.abort()
             raise
+        finally:
+            client.close()
     return TakenOver()
 
 

@@ -18,7 +18,7 @@ from pouch_engine.engine import Engine
 from pouch_hookspecs.errors import InvalidArgument
 
 from . import queries
-from .errors import mark_started
+from .errors import broken_off_on_error
 from .frames import STDERR, STDOUT, content_type, frame
 from .handover import Handover
 from .keys import ENDLESS, ENGINE, WORKERS
@@ -100,14 +100,14 @@ async def container_logs(request: web.Request) -> web.StreamResponse:
     with request.app[ENDLESS].until_shutdown():
         try:
             await response.prepare(request)
-            mark_started(request, response)
-            reader.start()
-            while data := await handover.take():
-                await response.write(data)
+            with broken_off_on_error(request):
+                reader.start()
+                while data := await handover.take():
+                    await response.write(data)
+                reader.raise_failure()
         finally:
             handover.close()
             reader.stop()
-    reader.raise_failure()
     await response.write_eof()
     return response
 

@@ -47,7 +47,7 @@ class Streams:
     """Carries bytes both ways until the task ends, the client goes, or the user detaches.
 
     Args:
-        client: the taken-over connection; closed at the end.
+        client: the taken-over connection; the caller closes it.
         task: the attach socket; closed at the end.
         selection: see `Selection`.
         keys: that detach; None: none do.
@@ -63,7 +63,7 @@ class Streams:
         self._keys = keys
         self._patient = patient
         self._loop = asyncio.get_running_loop()
-        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._ended: asyncio.Future[bool] = self._loop.create_future()
         self._wanted = {
             code: stream
             for code, stream in _STREAMS.items()
@@ -75,23 +75,19 @@ class Streams:
         self._input_ended = False
         self._deadline: asyncio.TimerHandle | None = None
 
-    async def run(self) -> None:
-        """Serve to the end. Cancelled when the client goes."""
+    async def run(self) -> bool:
+        """Serve to the end: True for the task's, False for a detach. Cancelled when the client goes."""
         self._task.setblocking(False)
         try:
             self._loop.add_reader(self._task, self._task_sent)
             self._client.deliver(self)
-            await self._done
-        except asyncio.CancelledError:
-            self._client.abort()
-            raise
+            return await self._ended
         finally:
             self._loop.remove_reader(self._task)
             self._loop.remove_writer(self._task)
             if self._deadline is not None:
                 self._deadline.cancel()
             self._task.close()
-            self._client.close()
 
     # from the task to the client
 
@@ -116,7 +112,7 @@ class Streams:
         if pieces:
             self._client.write(b"".join(pieces))
         if ended:
-            self._finish()
+            self._finish(by_task=True)
 
     def client_slow(self) -> None:
         """Stop reading the container's output; let an impatient container's client go if it stays slow."""
@@ -129,19 +125,19 @@ class Streams:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if not self._done.done():
+        if not self._ended.done():
             self._loop.add_reader(self._task, self._task_sent)
 
     def _drop(self) -> None:
         log.warning("an attached client was dropped: it did not read for %g s", GRACE_SECONDS)
         self._client.abort()
-        self._finish()
+        self._finish(by_task=False)
 
     # from the client to the task
 
     def client_sent(self, data: bytes) -> None:
         """Pass it on to standard input; detach keys end the connection."""
-        if not self._input_open or self._done.done():
+        if not self._input_open or self._ended.done():
             return
         detached = False
         if self._keys is not None:
@@ -149,7 +145,7 @@ class Streams:
         self._to_task += data
         self._send()
         if detached:
-            self._finish()
+            self._finish(by_task=False)
 
     def client_ended(self) -> None:
         """The end of standard input, behind what is still to be sent."""
@@ -187,6 +183,6 @@ class Streams:
             except OSError:  # ENOTCONN: the task has ended, which reading tells
                 return
 
-    def _finish(self) -> None:
-        if not self._done.done():
-            self._done.set_result(None)
+    def _finish(self, *, by_task: bool) -> None:
+        if not self._ended.done():
+            self._ended.set_result(by_task)

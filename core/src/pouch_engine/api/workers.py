@@ -54,15 +54,18 @@ class Workers:
 
 
 async def received(future: Future[T], dispose: Callable[[T], object]) -> T:
-    """Await a future of the engine; if the wait is given up, so is the future, and a result that comes all the same is
-    disposed of.
-    """
+    """Await a future of the engine; if the wait is given up, so is the future."""
     try:
         return await asyncio.wrap_future(future)
     except asyncio.CancelledError:
-        future.cancel()
-        future.add_done_callback(partial(_dispose_of, dispose))
+        give_up(future, dispose)
         raise
+
+
+def give_up(future: Future[T], dispose: Callable[[T], object]) -> None:
+    """Want a future no longer: cancel it if that is still possible, else dispose of its result, now or later."""
+    future.cancel()
+    future.add_done_callback(partial(_dispose_of, dispose))
 
 
 def _dispose_of(dispose: Callable[[T], object], future: Future[T]) -> None:

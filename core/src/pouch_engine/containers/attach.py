@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections import defaultdict
@@ -74,7 +75,12 @@ def connect(directory: Path) -> socket.socket:
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        connection.connect(str(directory / "attach"))
+        # By descriptor, since the whole path may be longer than a socket's address (108 bytes).
+        where = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            connection.connect(f"/proc/self/fd/{where}/attach")
+        finally:
+            os.close(where)
     except OSError as error:
         connection.close()
         raise Unavailable(f"its streams can not be attached to: {error.strerror}") from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -117,7 +118,7 @@ class Faults(Suite):
     def test_runtime_that_prints_garbage(self, with_fault: Callable[[str, str], RuntimeHarness]) -> None:
         """A state that can't be understood raises RuntimeFailed; nobody is fooled about the end."""
         harness = with_fault("state", 'echo \'{"status": "running"\'; exit 0')
-        container = harness.container(["sleep", "1000"])
+        container = harness.container(["sleep", _long_time()])
         container.create()
         container.start()
         with pytest.raises(RuntimeFailed, match="state"):
@@ -134,7 +135,7 @@ class Faults(Suite):
         """A container whose process lives is not taken for stopped."""
         script = '$real "$@" | sed \'s/"running"/"stopped"/\'; exit 0'
         harness = with_fault("state", script)
-        container = harness.container(["sleep", "1000"])
+        container = harness.container(["sleep", _long_time()])
         container.create()
         container.start()
         with pytest.raises(RuntimeFailed, match="stopped"):
@@ -165,7 +166,7 @@ class Faults(Suite):
     def test_delete_when_the_runtime_always_fails(self, with_fault: Callable[[str, str], RuntimeHarness]) -> None:
         """With force the container is removed even if the runtime's own delete only fails."""
         harness = with_fault("delete", "echo no >&2; exit 1")
-        container = harness.container(["sleep", "1000"])
+        container = harness.container(["sleep", _long_time()])
         container.create()
         container.start()
         container.delete(force=True)
@@ -183,6 +184,11 @@ class Faults(Suite):
             container.start()
         assert raised.value.message.isprintable()
         assert len(raised.value.message) < 1000
+
+
+def _long_time() -> str:
+    """Seconds that no other process on this host sleeps, by which the container's own is found."""
+    return str(10_000 + secrets.randbelow(10**8))
 
 
 def _processes_of(container: Container) -> list[str]:
