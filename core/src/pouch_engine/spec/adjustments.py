@@ -42,7 +42,7 @@ def claims(adjustment: Adjustment) -> Iterator[str]:
     """The things that an adjustment lays hands on, each as `field:key`. Lists that only grow claim nothing."""
     for field in ("env", "sysctls", "annotations", "namespaces"):
         yield from (f"{field}:{key}" for key in getattr(adjustment, field))
-    yield from (f"mounts:{posixpath.normpath(mount.target)}" for mount in adjustment.mounts)
+    yield from (f"mounts:{mount_target(mount)}" for mount in adjustment.mounts)
     yield from (f"devices:{device.path}" for device in adjustment.devices)
     yield from (f"rlimits:{rlimit.type}" for rlimit in adjustment.rlimits)
     if adjustment.resources is not None:
@@ -54,11 +54,16 @@ def claims(adjustment: Adjustment) -> Iterator[str]:
         yield "args_prefix"
 
 
+def mount_target(mount: Mount) -> str:
+    """Where it is, in one spelling."""
+    return "/" + posixpath.normpath(mount.target).lstrip("/")
+
+
 def _request_claims(config: ContainerConfig, mounts: Iterable[Mount]) -> Iterator[str]:
     yield from (f"env:{entry.partition('=')[0]}" for entry in config.env)
     yield from (f"sysctls:{name}" for name in config.sysctls)
     yield from (f"annotations:{name}" for name in config.annotations)
-    yield from (f"mounts:{posixpath.normpath(mount.target)}" for mount in mounts)
+    yield from (f"mounts:{mount_target(mount)}" for mount in mounts)
     yield from (f"devices:{device.container_path}" for device in config.devices)
     yield from (f"rlimits:{rlimit.type}" for rlimit in config.rlimits)
     yield from (f"resources:{name}" for name in _set_fields(config.resources))

@@ -6,7 +6,6 @@ Nobody edits it afterwards; enhancements have spoken through the merged adjustme
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,6 +24,7 @@ from pouch_hookspecs import (
 from pouch_hookspecs.errors import InvalidArgument, Unavailable, Unsupported
 from pouch_linux.cgroups import Mode
 
+from .adjustments import mount_target
 from .capabilities import capability_names, wanted_capabilities
 from .devices import container_devices, device_rule, oci_device
 from .granted import Grants
@@ -172,11 +172,11 @@ def _mounts(container: Container, start: Start) -> list[dict[str, Any]]:
     What the kernel gives below a target that was asked for is left out, so that nothing is made in its source.
     """
     asked = [*container.mounts, *start.adjustment.mounts]
-    targets = {posixpath.normpath(mount.target) for mount in asked}
+    targets = {mount_target(mount) for mount in asked}
     kernel = [
         mount for mount in _kernel_mounts(container) if not targets & set(map(str, PurePosixPath(mount.target).parents))
     ]
-    last = {posixpath.normpath(mount.target): mount for mount in (*kernel, *start.files, *asked)}
+    last = {mount_target(mount): mount for mount in (*kernel, *start.files, *asked)}
     return [_mount(last[target]) for target in sorted(last, key=lambda target: target.count("/"))]
 
 

@@ -22,13 +22,16 @@ def _limited(config: dict[str, Any]) -> None:
 
 
 def _running(harness: RuntimeHarness, *, limited: bool = False) -> Container:
+    """A container whose command runs: a start may return a moment before the runtime's init has become it."""
     container = harness.container(
-        ["sleep", "1000"],
+        ["sh", "-c", "echo up; exec sleep 1000"],
         change=_limited if limited else None,
         resources=Resources(memory_limit_bytes=_MEMORY, pids_limit=50) if limited else None,
     )
     container.create()
-    container.start()
+    with container.attach() as attachment:
+        container.start()
+        attachment.read_until(b"up")
     return container
 
 

@@ -1,0 +1,10 @@
+"""The engine's integration tests on a machine with cgroup v2 only."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.vm.borrowed import tests_of
+
+pytestmark = pytest.mark.vm(cgroup="v2")
+globals().update(tests_of("tests.integration"))
