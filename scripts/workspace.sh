@@ -96,7 +96,9 @@ build_wheels() {
 }
 
 # install_wheels VENV REQUIREMENT…: bring dist/ and VENV to the state of the tree: every wheel, and the requirements.
-# Nothing is done where nothing changed. Two of us wait for each other.
+# Nothing is done where nothing changed; wheels_changed says whether something did. Two of us wait for each other.
+# shellcheck disable=SC2034  # quickstart reads it
+wheels_changed=
 install_wheels() {
     local venv=$1 sources wheels dependencies lock
     shift
@@ -114,10 +116,14 @@ install_wheels() {
     build_wheels "$venv/bin/python" "$wheels"
     if [[ ! -e $venv/dependencies ]]; then
         step "installing the wheels and what they need"
+        # shellcheck disable=SC2034  # quickstart reads it
+        wheels_changed=yes
         quietly "pip could not install the wheels" "$venv/bin/pip" install --quiet --compile dist/*.whl "$@"
         printf '%s\n' "$dependencies" > "$venv/dependencies"
     elif [[ $(cat "$venv/wheels") != "$wheels" ]]; then
         step "installing the wheels"
+        # shellcheck disable=SC2034  # quickstart reads it
+        wheels_changed=yes
         : > "$venv/wheels"
         quietly "pip could not install the wheels" \
             "$venv/bin/pip" install --quiet --compile --no-deps --force-reinstall dist/*.whl

@@ -9,8 +9,8 @@ from typing import Any
 from tests.pouchd import REPOSITORY
 
 
-def tests_of(package: str, *, without: Collection[str] = ()) -> dict[str, Any]:
-    """The test functions of all modules of a package, by name: `globals().update(tests_of("tests.integration"))`.
+def borrow(package: str, *, without: Collection[str] = ()) -> dict[str, Any]:
+    """The test functions of all modules of a package, by name: `globals().update(borrow("tests.integration"))`.
 
     Args:
         package: Its name, from the repository's root.

@@ -155,6 +155,8 @@ class Run:
             case "report":
                 data = message["report"]
                 report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+                if isinstance(report.longrepr, list):  # a skip's place and reason; JSON has no tuples
+                    report.longrepr = tuple(report.longrepr)
                 self._reports[report.nodeid].append(report)
             case "uncollected":
                 self._uncollected += f"\nNot collected there:\n{message['reason']}"
@@ -176,6 +178,8 @@ def _options(config: pytest.Config) -> list[str]:
         options += ["-c", str(config.inipath)]
     if config.pluginmanager.has_plugin("randomly"):
         options += ["--randomly-dont-reorganize", f"--randomly-seed={config.option.randomly_seed}"]
+    else:
+        options += ["-p", "no:randomly"]
     return options
 
 

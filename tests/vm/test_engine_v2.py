@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.vm.borrowed import tests_of
+from tests.vm.borrowed import borrow
 
 pytestmark = pytest.mark.vm(cgroup="v2")
-globals().update(tests_of("tests.integration"))
+globals().update(borrow("tests.integration"))

@@ -18,8 +18,8 @@ from pouch_engine.containers.record import Command, Container
 from pouch_engine.spec.build import Start, build_spec
 from pouch_engine.spec.granted import Grants, Host, this_host
 from pouch_hookspecs import Adjustment, ContainerConfig, RuntimeFeatures, User
-from pouch_linux.cgroups import Mode
 from pouch_linux.capabilities import NAMES
+from pouch_linux.cgroups import Mode
 
 PROBE = r"""
 #define _GNU_SOURCE

@@ -106,7 +106,7 @@ def test_enhancement_that_takes_it_openly(claim: str, config: dict[str, Any], wa
 def test_mount_of_the_request() -> None:
     """It is claimed by its target, however it is written."""
     own = (Mount(target="/data", source="/a"),)
-    with pytest.raises(Conflict, match="^mounts:/data is claimed by the request and by first"):
+    with pytest.raises(Conflict, match=r"^mounts:/data is claimed by the request and by first"):
         merged(Adjustment(mounts=(Mount(target="//data/.", source="/b"),)), mounts=own)
 
 
@@ -153,7 +153,7 @@ def test_different_things_are_put_together() -> None:
 def test_device_rules_of_resources_are_one_thing() -> None:
     """A list within the resources is claimed as a whole."""
     rules = Resources(devices=(DeviceRule(allow=True, type="c", major=10),))
-    with pytest.raises(Conflict, match="^resources:devices"):
+    with pytest.raises(Conflict, match=r"^resources:devices"):
         merged(Adjustment(resources=rules), Adjustment(resources=rules))
 
 

@@ -181,6 +181,7 @@ def test_throttle_of_what_is_no_disk(path: str, words: str) -> None:
 
 def test_limits_are_in_force_in_a_real_container(runc: Runc) -> None:
     """As the container itself sees them, through the controllers of this host."""
-    script = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max || cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max"
+    v1 = "/sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max"
+    script = f"cat {v1} || cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max"
     result = runc.run("sh", "-c", script, resources=Resources(memory_limit_bytes=64 * MIB, pids_limit=77))
     assert result.stdout.split() == [str(64 * MIB), "77"], result.stderr

@@ -1,4 +1,4 @@
-"""System calls: docker's default policy, given profiles, and calls denied by enhancements; proven in real containers."""
+"""System calls: docker's default policy, given profiles, and calls denied by enhancements, in real containers."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def test_profile_keeps_its_own_words() -> None:
 )
 def test_text_that_is_no_profile(text: str) -> None:
     """It is refused at the door, with what was expected."""
-    with pytest.raises(InvalidArgument, match="seccomp: not a seccomp profile.*expected JSON"):
+    with pytest.raises(InvalidArgument, match=r"seccomp: not a seccomp profile.*expected JSON"):
         profile(text, (), ())
 
 

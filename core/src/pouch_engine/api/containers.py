@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from pouch_engine.containers.waits import Exit
 from pouch_hookspecs import Size
-from pouch_hookspecs.errors import InvalidArgument, Unsupported
+from pouch_hookspecs.errors import Conflict, InvalidArgument, NotFound, PouchError, Unsupported
 
 from . import container_filters, queries
 from .keys import ENDLESS, ENGINE, WORKERS
@@ -16,6 +18,9 @@ from .logs import container_logs
 from .requests import read_create
 from .views.containers import inspected, listed, processes
 from .workers import received
+
+if TYPE_CHECKING:
+    from pouch_engine.engine import Engine
 
 NO_CONTENT = 204
 NOT_MODIFIED = 304
@@ -59,9 +64,21 @@ async def inspect_container(request: web.Request) -> web.Response:
 
 
 async def start_container(request: web.Request) -> web.Response:
-    """POST /containers/{name}/start."""
-    started = await request.app[WORKERS].change(request.app[ENGINE].container_start, request.match_info["name"])
+    """POST /containers/{name}/start. One with AutoRemove that can not be started goes, as docker's clients expect."""
+    engine, name = request.app[ENGINE], request.match_info["name"]
+    try:
+        started = await request.app[WORKERS].change(engine.container_start, name)
+    except PouchError:
+        await request.app[WORKERS].change(_discard, engine, name)
+        raise
     return web.Response(status=NO_CONTENT if started else NOT_MODIFIED)
+
+
+def _discard(engine: Engine, name: str) -> None:
+    with suppress(NotFound, Conflict):  # it is gone, or another request has started it meanwhile
+        container = engine.container(name)
+        if container.config.auto_remove and not container.state.running:
+            engine.container_remove(container.id, volumes=True)
 
 
 async def stop_container(request: web.Request) -> web.Response:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -25,15 +27,28 @@ _FILTERS = ("before", "dangling", "label", "reference", "since")
 
 
 async def list_images(request: web.Request) -> web.Response:
-    """GET /images/json."""
+    """GET /images/json; a filter for references chooses among the names of an image, too."""
     engine = request.app[ENGINE]
     filters = queries.filters(request, _FILTERS)
+    patterns = filters.get("reference", ())
 
     def find() -> list[dict[str, object]]:
-        used = [container.image_id for container in engine.containers()]
-        return [image_row(image, used.count(image.id)) for image in engine.images.images(filters)]
+        used = Counter(container.image_id for container in engine.containers())
+        found = engine.images.images(filters)
+        return [
+            image_row(image, _chosen(image.repo_tags, patterns), _chosen(image.repo_digests, patterns), used[image.id])
+            for image in found
+        ]
 
     return web.json_response(await request.app[WORKERS].look(find))
+
+
+def _chosen(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    def fits(name: str) -> bool:
+        repository = parse_reference(name).familiar_repository()
+        return any(fnmatchcase(name, pattern) or fnmatchcase(repository, pattern) for pattern in patterns)
+
+    return [name for name in names if not patterns or fits(name)]
 
 
 async def inspect_image(request: web.Request) -> web.Response:

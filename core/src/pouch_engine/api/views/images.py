@@ -12,13 +12,13 @@ from pouch_engine.images.store import HistoryEntry
 from .times import seconds, timestamp
 
 
-def image_row(image: ImageRecord, containers: int) -> dict[str, Any]:
-    """A row of GET /images/json; `containers` is how many were made from it."""
+def image_row(image: ImageRecord, tags: Iterable[str], digests: Iterable[str], containers: int) -> dict[str, Any]:
+    """A row of GET /images/json with those of its names that are shown; `containers` is how many were made from it."""
     return {
         "Id": image.id,
         "ParentId": "",
-        "RepoTags": list(image.repo_tags),
-        "RepoDigests": list(image.repo_digests),
+        "RepoTags": list(tags),
+        "RepoDigests": list(digests),
         "Created": seconds(image.created),
         "Size": image.size,
         "VirtualSize": image.size,
