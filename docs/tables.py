@@ -8,7 +8,8 @@ from importlib.metadata import entry_points
 
 from pydantic import BaseModel
 
-from pouch_engine.cli import flags
+from pouch_engine.cli.catalogue import COMMANDS
+from pouch_engine.cli.flags import Command, Flag
 from pouch_hookspecs import PROJECT, ROLES, CommonHooks, declaration
 
 OURS = ("pouch-runc", "pouch-overlay", "pouch-local")
@@ -54,5 +55,20 @@ def _plugin_options(role: str, name: str, plugin: type) -> str:
 
 
 def commands() -> str:
-    """Every command and its flags, as `--help` shows them."""
-    return flags.markdown()
+    """Every command: how it is written, what it does, its flags; as `--help` shows them."""
+    return "\n".join(_command(command) for command in sorted(COMMANDS, key=lambda command: command.names[0]))
+
+
+def _command(command: Command) -> str:
+    first, *others = (f"`pouch {name}`" for name in command.names)
+    also = f" (also {', '.join(others)})" if others else ""
+    lines = [f"### {first}{also}\n", f"{command.summary}\n"]
+    if command.flags:
+        lines += ["| flag | default | |", "|---|---|---|", *map(_flag, command.flags)]
+    return "\n".join(lines) + "\n"
+
+
+def _flag(flag: Flag) -> str:
+    metavar = f" {flag.metavar}" if flag.metavar else ""
+    default = "" if flag.default in (None, False, "", 0) else f"`{flag.default}`"
+    return f"| `{flag.label()}{metavar}` | {default} | {flag.help.replace('|', chr(92) + '|')} |"

@@ -25,8 +25,9 @@ START_SECONDS = 30
 class Daemon:
     """One pouchd with directories of its own."""
 
-    def __init__(self, name: str, config: str = "") -> None:
+    def __init__(self, name: str, config: str = "", python: str = sys.executable) -> None:
         self.name = name
+        self.python = python
         self.run_dir = Path(f"/run/{name}")  # short: sockets are in it
         self.root_dir = Path(f"/var/tmp/{name}")
         self.socket = self.run_dir / "pouch.sock"
@@ -45,7 +46,7 @@ class Daemon:
         """Start it and wait until it serves."""
         read, write = os.pipe()
         command: list[str | Path] = [
-            sys.executable,
+            self.python,
             "-I",
             "-m",
             "pouch_engine.daemon",
@@ -68,6 +69,7 @@ class Daemon:
             said = ready.read()
         if said != b"ready\n":
             self.process.wait(START_SECONDS)
+            self.process = None
             pytest.fail(f"pouchd did not start:\n{self.log()}")
 
     def log(self) -> str:

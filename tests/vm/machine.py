@@ -225,7 +225,7 @@ class Machine:
         """Wait until it has been switched off."""
         self._processes[-1].wait()
 
-    def console(self, lines: int = 40) -> str:
+    def console(self, lines: int = 80) -> str:
         """The last lines of what the guest's console and QEMU have said."""
         said = ""
         for name in ("errors", "console"):

@@ -14,7 +14,6 @@ from aiohttp import web
 
 from pouch_engine.api.errors import answer_errors
 from pouch_engine.api.hijack import Hangups, HijackableHandler
-from pouch_engine.api.keys import HANGUPS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -55,13 +54,16 @@ async def serving(path: Path, **handlers: Handler) -> AsyncIterator[Site]:
     app = web.Application(middlewares=[answer_errors])
     for name, handler in handlers.items():
         app.router.add_post(f"/{name}", handler)
-    app[HANGUPS] = hangups = Hangups()
+    hangups = Hangups()
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1)
     await runner.setup()
     loop = asyncio.get_running_loop()
 
+    server_of_app = runner.server
+    assert server_of_app is not None
+
     def connected() -> HijackableHandler:
-        return HijackableHandler(runner.server, loop=loop, access_log=None, auto_decompress=False)
+        return HijackableHandler(server_of_app, hangups, loop=loop, access_log=None, auto_decompress=False)
 
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path / "s"))

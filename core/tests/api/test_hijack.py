@@ -9,7 +9,6 @@ import pytest
 from aiohttp import web
 
 from pouch_engine.api.hijack import Hijacked, TakenOver, take_over
-from pouch_engine.api.keys import HANGUPS
 from pouch_hookspecs.errors import Conflict
 
 from .conftest import Site, serving
@@ -43,7 +42,7 @@ class Echo:
 async def echo(request: web.Request) -> web.StreamResponse:
     """Take over after the body is read; end when the client has ended."""
     body = await request.read()
-    client = take_over(request, request.app[HANGUPS], "test/stream")
+    client = take_over(request, "test/stream")
     client.write(b"<" + body + b">")
     receiver = Echo(client)
     client.deliver(receiver)
@@ -191,7 +190,7 @@ def test_a_client_that_goes_after_ending_its_half_is_noticed(place: Path) -> Non
     gone = asyncio.Event()
 
     async def silent(request: web.Request) -> web.StreamResponse:
-        take_over(request, request.app[HANGUPS], "test/stream")
+        take_over(request, "test/stream")
         try:
             await asyncio.Event().wait()
         finally:

@@ -16,7 +16,6 @@ from aiohttp import web
 from pouch_engine.api import streams
 from pouch_engine.api.detach_keys import DetachKeys
 from pouch_engine.api.hijack import TakenOver, take_over
-from pouch_engine.api.keys import HANGUPS
 from pouch_engine.api.streams import Selection, Streams
 
 from .conftest import serving
@@ -55,7 +54,7 @@ async def attached(
     ends: list[Attached] = []
 
     async def attach(request: web.Request) -> web.StreamResponse:
-        client = take_over(request, request.app[HANGUPS], "test/stream")
+        client = take_over(request, "test/stream")
         watched = DetachKeys(keys) if keys else None
         try:
             result = await Streams(client, theirs, selection, keys=watched, patient=patient).run()
@@ -271,7 +270,7 @@ def test_a_thousand_aborted_attaches_leave_nothing(place: Path) -> None:
         async def attach(request: web.Request) -> web.StreamResponse:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             waiting.append(ours)
-            client = take_over(request, request.app[HANGUPS], "test/stream")
+            client = take_over(request, "test/stream")
             try:
                 await Streams(client, theirs, BOTH, keys=None, patient=True).run()
             finally:

@@ -79,6 +79,22 @@ def create(kind: NamespaceKind, path: PathLike) -> None:
         raise
 
 
+def copy_mounts(change: Callable[[], object]) -> int:
+    """Makes a mount namespace, a copy of this process's, and calls `change` in it, whose mounts and unmounts
+    only it sees as long as they are below private mounts (mount_namespaces(7)).
+
+    Returns a descriptor, the caller's to close; the namespace lives as long as it, or a process in it.
+    Raises OSError and what `change` raises.
+    """
+
+    def unshare_and_change() -> int:
+        _libc.unshare(_libc.CLONE_NEWNS)
+        change()
+        return os.open("/proc/thread-self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+    return _in_thread(unshare_and_change)
+
+
 def release(path: PathLike) -> None:
     """Undoes `create`: the namespace ends when nobody uses it any more. Idempotent. Raises OSError."""
     while mounts.unmount(path):

@@ -6,9 +6,11 @@ https://github.com/opencontainers/runtime-tools/blob/master/docs/command-line-in
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +64,14 @@ class RuntimeCommand:
         """What stands before every verb."""
         return ("--root", str(self.root), "--log-format", "json", *self.arguments)
 
+    @contextlib.contextmanager
+    def surroundings(self) -> Iterator[tuple[str, ...]]:
+        """Words that stand before the command's path, for a runtime that needs a place made for it; good inside `with`.
+
+        None by default. The words are a command that ends up as the command which follows it, such as nsenter(1).
+        """
+        yield ()
+
     def call(self, verb: str, *arguments: str, deadline: float, stdin: bytes | None = None) -> bytes:
         """Run a verb to its end and return what it printed.
 
@@ -79,13 +89,14 @@ class RuntimeCommand:
         path = self.path()
         call = secrets.token_hex(16)
         try:
-            done = commands.run(
-                (path, *self.global_arguments(), verb, *arguments),
-                deadline=deadline,
-                stdin=stdin,
-                env={"PATH": SEARCH_PATH, _CALL: call},
-                output_limit=_OUTPUT_LIMIT,
-            )
+            with self.surroundings() as before:
+                done = commands.run(
+                    (*before, path, *self.global_arguments(), verb, *arguments),
+                    deadline=deadline,
+                    stdin=stdin,
+                    env={"PATH": SEARCH_PATH, _CALL: call},
+                    output_limit=_OUTPUT_LIMIT,
+                )
         except commands.CommandTimeout as timeout:
             end_tree(_marked(call))
             raise DeadlineExceeded(

@@ -135,8 +135,11 @@ class Server:
         return self._app[ACTIVITY].last_end
 
     def _connected(self) -> HijackableHandler:
+        server = self._runner.server
+        assert server is not None  # it is made before the first connection
         return HijackableHandler(
-            self._runner.server,
+            server,
+            self._app[HANGUPS],
             loop=asyncio.get_running_loop(),
             access_log=None,
             auto_decompress=False,

@@ -16,7 +16,7 @@ from . import queries
 from .detach_keys import DetachKeys, parse_keys
 from .frames import content_type
 from .hijack import Hijacked, TakenOver, take_over
-from .keys import ENDLESS, ENGINE, HANGUPS, WORKERS
+from .keys import ENDLESS, ENGINE, WORKERS
 from .logs import Wanted, batches
 from .streams import Selection, Streams
 from .versions import version_of
@@ -60,7 +60,7 @@ async def _serve(
 ) -> None:
     """Take the connection over, show the log if that is wanted, then the streams, which are there after the start."""
     form = content_type(version_of(request), terminal=selection.terminal)
-    client = take_over(request, request.app[HANGUPS], form)
+    client = take_over(request, form)
     try:
         streams = None
         if promised is not None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import re
 import select
-from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from aiohttp import web
@@ -26,6 +25,47 @@ WRITE_BUFFER = 2**20
 """How far a client may be behind, in bytes, before it is said to be slow."""
 
 
+class Hangups:
+    """Ends the connections of clients that are gone altogether after they had only ended their sending half.
+
+    asyncio no longer looks at such a connection until something is written to it. epoll(7) reports EPOLLHUP without
+    being asked when both halves of a unix socket are closed. For the event loop's thread.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watched: dict[int, asyncio.Transport] = {}
+        asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._report)
+
+    def watch(self, transport: asyncio.Transport) -> None:
+        """Abort `transport` when its peer has closed. To be forgotten when it is lost."""
+        descriptor = _descriptor(transport)
+        self._epoll.register(descriptor, select.EPOLLONESHOT)
+        self._watched[descriptor] = transport
+
+    def forget(self, transport: asyncio.Transport) -> None:
+        """Watch it no longer; again is fine."""
+        descriptor = _descriptor(transport)
+        if self._watched.get(descriptor) is transport:
+            del self._watched[descriptor]
+            self._epoll.unregister(descriptor)
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        asyncio.get_running_loop().remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def _report(self) -> None:
+        for descriptor, _ in self._epoll.poll(0):
+            if descriptor in self._watched:
+                self._watched[descriptor].abort()
+
+
+def _descriptor(transport: asyncio.Transport) -> int:
+    number: int = transport.get_extra_info("socket").fileno()
+    return number
+
+
 class HijackableHandler(web.RequestHandler):
     """A connection that a handler can take over.
 
@@ -33,10 +73,11 @@ class HijackableHandler(web.RequestHandler):
     is noted instead of closing the connection.
     """
 
-    __slots__ = ("_body_left", "_early", "_ended", "_head")
+    __slots__ = ("_body_left", "_early", "_ended", "_hangups", "_head")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, server: web.Server, hangups: Hangups, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._hangups = hangups
         self._head = b""
         self._early: bytearray | None = None
         self._body_left = 0
@@ -60,15 +101,24 @@ class HijackableHandler(web.RequestHandler):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's contract; aiohttp narrows it to None
         """True keeps the sending half, when the connection is being taken over."""
+        if self._early is None or self.transport is None:
+            return False
         self._ended = True
-        return self._early is not None
+        self._hangups.watch(self.transport)
+        return True
 
-    def take(self) -> tuple[asyncio.Transport, bytes, bool]:
-        """Give the transport away with the bytes that came early, and whether the client has ended its half."""
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The end, also of a connection that was taken over: aiohttp keeps its books, and cancels the handler."""
+        if self._ended and self.transport is not None:
+            self._hangups.forget(self.transport)
+        super().connection_lost(exc)
+
+    def take(self) -> tuple[asyncio.Transport, Hangups, bytes, bool]:
+        """Give the transport away, what watches it, the bytes that came early, and whether the client has ended."""
         transport = self.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client went before its connection was taken over")
-        return transport, bytes(self._early or b""), self._ended
+        return transport, self._hangups, bytes(self._early or b""), self._ended
 
     def _idle(self) -> bool:
         return self._current_request is None and not self._messages
@@ -101,41 +151,6 @@ class HijackableHandler(web.RequestHandler):
                 self.transport.pause_reading()
 
 
-class Hangups:
-    """Tells when a client is gone altogether that has only ended its sending half before.
-
-    asyncio no longer looks at such a connection until something is written to it. epoll(7) reports EPOLLHUP without
-    being asked when both halves of a unix socket are closed. For the event loop's thread.
-    """
-
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
-        self._watched: dict[int, Callable[[], None]] = {}
-        asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._report)
-
-    def watch(self, descriptor: int, gone: Callable[[], None]) -> None:
-        """Call `gone` once when the peer has closed; to be forgotten before the descriptor is closed."""
-        self._epoll.register(descriptor, select.EPOLLONESHOT)
-        self._watched[descriptor] = gone
-
-    def forget(self, descriptor: int) -> None:
-        """Watch it no longer; again is fine."""
-        if self._watched.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)
-
-    def close(self) -> None:
-        """Watch nothing any more."""
-        asyncio.get_running_loop().remove_reader(self._epoll.fileno())
-        self._epoll.close()
-
-    def _report(self) -> None:
-        for descriptor, _ in self._epoll.poll(0):
-            gone = self._watched.get(descriptor)
-            if gone is not None:
-                self.forget(descriptor)
-                gone()
-
-
 class Receiver(Protocol):
     """What a taken-over connection tells."""
 
@@ -155,22 +170,17 @@ class Receiver(Protocol):
 class Hijacked(asyncio.Protocol):
     """A connection after HTTP. Until a receiver is there, what the client sends is kept."""
 
-    def __init__(self, handler: HijackableHandler, hangups: Hangups) -> None:
+    def __init__(self, handler: HijackableHandler) -> None:
         self._handler = handler
-        self._hangups = hangups
-        self._transport, early, self._ended = handler.take()
+        self._transport, self._hangups, early, self._ended = handler.take()
         self._kept = bytearray(early)
         self._receiver: Receiver | None = None
         self._slow = False
         self._writable = asyncio.Event()
         self._writable.set()
-        self._descriptor: int = self._transport.get_extra_info("socket").fileno()
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self._transport.set_protocol(self)
-        if self._ended:
-            self._watch()
-        else:
-            self.resume_reading()
+        self.resume_reading()
 
     def deliver(self, receiver: Receiver) -> None:
         """Tell `receiver` from now on, beginning with what was kept."""
@@ -225,7 +235,7 @@ class Hijacked(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client's half has ended; ours has not."""
         self._ended = True
-        self._watch()
+        self._hangups.watch(self._transport)
         if self._receiver is not None:
             self._receiver.client_ended()
         return True
@@ -245,12 +255,9 @@ class Hijacked(asyncio.Protocol):
             self._receiver.client_caught_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """aiohttp keeps the books of its connections, and cancels the handler."""
-        self._hangups.forget(self._descriptor)
+        """Tell whose connection it was."""
+        self._hangups.forget(self._transport)
         self._handler.connection_lost(exc)
-
-    def _watch(self) -> None:
-        self._hangups.watch(self._descriptor, self._transport.abort)
 
 
 class TakenOver(web.StreamResponse):
@@ -267,7 +274,7 @@ class TakenOver(web.StreamResponse):
         """The stream has its own end."""
 
 
-def take_over(request: web.Request, hangups: Hangups, content_type: str) -> Hijacked:
+def take_over(request: web.Request, content_type: str) -> Hijacked:
     """Answer the request's head and take its connection; its body must have been read.
 
     Without `Upgrade` the answer is an ordinary 200 whose body ends with the connection, as docker gives it.
@@ -275,7 +282,7 @@ def take_over(request: web.Request, hangups: Hangups, content_type: str) -> Hija
     Raises:
         ConnectionResetError: the client is gone.
     """
-    connection = Hijacked(cast(HijackableHandler, request.protocol), hangups)
+    connection = Hijacked(cast(HijackableHandler, request.protocol))
     if request.headers.get("Upgrade", "").lower() == "tcp":
         lines = ["HTTP/1.1 101 UPGRADED", f"Content-Type: {content_type}", "Connection: Upgrade", "Upgrade: tcp"]
     else:
