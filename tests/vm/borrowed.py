@@ -1,35 +1,27 @@
-"""Tests of another directory, to run once more in a machine."""
+"""Tests of other modules, to run once more in a machine."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection
 from typing import Any
 
-from tests.pouchd import REPOSITORY
+import pytest
+
+_FIXTURE = type(pytest.fixture(lambda: None))
 
 
-def borrow(package: str, *, without: Collection[str] = ()) -> dict[str, Any]:
-    """The test functions of all modules of a package, by name: `globals().update(borrow("tests.integration"))`.
-
-    Args:
-        package: Its name, from the repository's root.
-        without: Names of tests to leave out; each must be there.
+def borrow(*modules: str) -> dict[str, Any]:
+    """The tests and fixtures of modules, by name: `globals().update(borrow("tests.integration.test_run"))`.
 
     Raises:
-        ValueError: Two modules have a test of the same name, or none has one of `without`.
+        ValueError: Two modules have one of the same name; one of them needs a borrower of its own.
     """
     found: dict[str, Any] = {}
-    for path in sorted(REPOSITORY.joinpath(*package.split(".")).glob("test_*.py")):
-        module = importlib.import_module(f"{package}.{path.stem}")
-        for name, test in vars(module).items():
-            if not name.startswith("test_") or getattr(test, "__module__", None) != module.__name__:
+    for module in modules:
+        for name, value in vars(importlib.import_module(module)).items():
+            if not (name.lower().startswith("test") or isinstance(value, _FIXTURE)) or value.__module__ != module:
                 continue
             if name in found:
-                raise ValueError(f"{test.__module__} and {found[name].__module__} both have a {name}")
-            found[name] = test
-    for name in without:
-        if name not in found:
-            raise ValueError(f"{package} has no {name} to leave out")
-        del found[name]
+                raise ValueError(f"{found[name].__module__} and {module} both have a {name}: borrow them apart")
+            found[name] = value
     return found

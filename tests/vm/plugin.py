@@ -16,6 +16,7 @@ import pytest
 
 from tests.pouchd import REPOSITORY
 from tests.vm.configuration import Configuration, WrongConfiguration, configuration
+from tests.vm.guest.run import DIRECTORY, TESTS_NAME
 from tests.vm.machine import Machine, MachineLost
 
 _RUNNER = "tests.vm.guest.run"
@@ -30,9 +31,9 @@ MARKER = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Outside of a machine, send marked tests into one."""
+    """Outside of machines, send marked tests into one; inside, they are tests like any other."""
     config.addinivalue_line("markers", MARKER)
-    if not config.pluginmanager.has_plugin("vm-reporter"):
+    if not DIRECTORY.exists():
         config.pluginmanager.register(Machines(config))
 
 
@@ -112,7 +113,7 @@ class Run:
         self._machine = Machine(
             wanted,
             _command(config.rootpath),
-            files={"tests.json": json.dumps(arguments).encode()},
+            files={TESTS_NAME: json.dumps(arguments).encode()},
             visible=[config.rootpath, Path(sys.prefix), Path(sys.base_prefix)],
         )
 

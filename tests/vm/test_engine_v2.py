@@ -7,4 +7,4 @@ import pytest
 from tests.vm.borrowed import borrow
 
 pytestmark = pytest.mark.vm(cgroup="v2")
-globals().update(borrow("tests.integration"))
+globals().update(borrow("tests.integration.test_run"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -81,6 +82,14 @@ def miss(target: Participant, call: Hanging) -> None:
     assert call.entered.acquire(timeout=10)
 
 
+def settle(target: Participant) -> None:
+    """Wait until no call counts as stuck: a future is done a moment after its function has returned."""
+    until = time.monotonic() + 10
+    while target.stuck_calls():
+        assert time.monotonic() < until, "calls that have returned still count as stuck"
+        time.sleep(0.001)
+
+
 def raising(error: BaseException) -> Callable[[], None]:
     """A call that raises."""
 
@@ -152,8 +161,7 @@ def test_service_is_resumed_when_calls_return(hanging: Hanging) -> None:
     hanging.gate.set()
     for _ in range(STUCK_LIMIT):
         assert hanging.returned.acquire(timeout=10)
-    while target.stuck_calls():  # the future is done a moment after the function has returned
-        threading.Event().wait(0.001)
+    settle(target)
     assert kill(target) == "late"
 
 
@@ -240,8 +248,7 @@ def test_handler_whose_calls_hang_is_shown_as_broken(
         assert handler.settled() == "broken"
         assert "2 calls hang: isolation_adjust" in handler.reason
         hanging.gate.set()
-        while handler.participant.stuck_calls():
-            threading.Event().wait(0.001)
+        settle(handler.participant)
         assert (handler.settled(), handler.reason) == ("ready", "")
     finally:
         del threading.hanging  # type: ignore[attr-defined]

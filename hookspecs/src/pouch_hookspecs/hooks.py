@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .network import Endpoint, NetworkConfig, NetworkFeatures, NetworkUsage
     from .resources import Resources, Stats
     from .storage import Change, Layer, Snapshot, StorageFeatures, Stored, Usage
-    from .tasks import ExecHandle, Process, RuntimeFeatures, Size, Task, TaskProcess, TaskState
+    from .tasks import ExecHandle, IdMappings, Process, RuntimeFeatures, Size, Task, TaskProcess, TaskState
     from .volume import PreparedVolume, VolumeConfig, VolumeInfo
 
 PROJECT = "pouch"
@@ -224,6 +224,17 @@ class StorageHooks:
     @hook(120, required=True)
     def storage_mount(self, key: str) -> Path:
         """Mount a snapshot and give its root directory; one that is mounted already stays so."""
+        raise NotImplementedError
+
+    @hook(120)
+    def storage_mount_mapped(self, key: str, id_mappings: IdMappings) -> Path:
+        """Mount a snapshot for a container with a user namespace, and give its root directory.
+
+        What belongs to 0 in the snapshot belongs to the mapped root of `id_mappings` there, and so on; what the
+        container writes is kept as if it had no user namespace, so that diff, commit and another mapping at the next
+        mount see plain owners. Only asked of a driver whose features say `idmapped_mounts`. Undone by
+        `storage_unmount`; one that is mounted already stays so.
+        """
         raise NotImplementedError
 
     @hook(30, required=True)

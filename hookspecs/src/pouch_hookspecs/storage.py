@@ -82,7 +82,14 @@ class Stored(Model):
 
 
 class StorageFeatures(Model):
-    """What a storage driver can do on this host."""
+    """What a storage driver can do on this host.
+
+    Attributes:
+        copy_on_write: a container's root costs no copy of its image.
+        quota_dir: snapshots have one.
+        idmapped_mounts: it has `storage_mount_mapped`, and the kernel can do it in its directory.
+        backing_filesystem: as statfs(2) tells it.
+    """
 
     copy_on_write: bool
     quota_dir: bool = False

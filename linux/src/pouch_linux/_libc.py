@@ -37,6 +37,12 @@ _SYS_PIVOT_ROOT = {
     "s390x": 217,
 }
 _SYS_MOUNT_SETATTR = 442
+_SYS_OPEN_TREE = 428
+_SYS_MOVE_MOUNT = 429
+
+OPEN_TREE_CLONE = 1
+MOVE_MOUNT_F_EMPTY_PATH = 4
+MOUNT_ATTR_IDMAP = 0x100000
 
 PathLike = str | bytes | os.PathLike[str]
 
@@ -58,6 +64,8 @@ _inotify_init1 = _declare("inotify_init1", ctypes.c_int)
 _inotify_add_watch = _declare("inotify_add_watch", ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
 _inotify_rm_watch = _declare("inotify_rm_watch", ctypes.c_int, ctypes.c_int)
 _prctl = _declare("prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+_setfsuid = _declare("setfsuid", ctypes.c_uint32)
+_setfsgid = _declare("setfsgid", ctypes.c_uint32)
 _capset = _declare("capset", ctypes.c_void_p, ctypes.c_void_p)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
@@ -109,6 +117,57 @@ def mount_setattr(target: bytes, flags: int, attr_set: int, attr_clr: int, propa
         ),
         target,
     )
+
+
+def map_mount(mount_fd: int, userns_fd: int, flags: int) -> None:
+    """mount_setattr(2) with MOUNT_ATTR_IDMAP, on a descriptor of open_tree(2)."""
+    attributes = _MountAttr(MOUNT_ATTR_IDMAP, 0, 0, userns_fd)
+    _check(
+        _syscall(
+            ctypes.c_long(_SYS_MOUNT_SETATTR),
+            ctypes.c_int(mount_fd),
+            ctypes.c_char_p(b""),
+            ctypes.c_uint(AT_EMPTY_PATH | flags),
+            ctypes.byref(attributes),
+            ctypes.c_size_t(ctypes.sizeof(attributes)),
+        )
+    )
+
+
+def open_tree(path: bytes, flags: int) -> int:
+    """open_tree(2), Linux 5.2; the descriptor is closed on exec."""
+    return _check(
+        _syscall(
+            ctypes.c_long(_SYS_OPEN_TREE),
+            ctypes.c_int(AT_FDCWD),
+            ctypes.c_char_p(path),
+            ctypes.c_uint(flags | os.O_CLOEXEC),
+        ),
+        path,
+    )
+
+
+def move_mount(mount_fd: int, target: bytes) -> None:
+    """move_mount(2), Linux 5.2, of a descriptor of open_tree(2)."""
+    _check(
+        _syscall(
+            ctypes.c_long(_SYS_MOVE_MOUNT),
+            ctypes.c_int(mount_fd),
+            ctypes.c_char_p(b""),
+            ctypes.c_int(AT_FDCWD),
+            ctypes.c_char_p(target),
+            ctypes.c_uint(MOVE_MOUNT_F_EMPTY_PATH),
+        ),
+        target,
+    )
+
+
+def setfsids(uid: int, gid: int) -> None:
+    """setfsuid(2) and setfsgid(2), for the calling thread; they report no error, so the result is compared."""
+    _setfsgid(gid)
+    _setfsuid(uid)
+    if (_setfsuid(2**32 - 1), _setfsgid(2**32 - 1)) != (uid, gid):
+        raise OSError(errno.EPERM, f"user {uid} and group {gid} can't be taken for file access")
 
 
 def openat2(dir_fd: int, path: str, flags: int, mode: int, resolve: int) -> int:

@@ -22,9 +22,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pouch_hookspecs import Change, ChangeKind, Handler, Layer, Level, StoredKind
+from pouch_hookspecs import Change, ChangeKind, Handler, IdMapping, IdMappings, Layer, Level, StoredKind
 from pouch_hookspecs.errors import Conflict, DataDamaged, InvalidArgument, NotFound, ResourceExhausted, Unsupported
 from pouch_linux import mounts
+from pouch_linux.idmaps import acting_as
 from pouch_overlay import CopyStorage, OverlayStorage
 from pouch_overlay.store import Store
 
@@ -159,6 +160,22 @@ class StorageConformance:
         """A new snapshot's root."""
         driver.storage_prepare(key=key, parent=parent)
         return driver.storage_mount(key=key)
+
+    def test_mapped_owners(self, driver: Driver, base: str) -> None:
+        """A mapped mount shows the mapped root's files; what that root writes is root's for diff, commit, next time."""
+        assert driver.storage_features().idmapped_mounts
+        driver.storage_prepare(key=KEY, parent=base)
+        extent = (IdMapping(container_id=0, host_id=300_000, size=1000),)
+        root = driver.storage_mount_mapped(key=KEY, id_mappings=IdMappings(uids=extent, gids=extent))
+        hosts = (root / "etc/hosts").stat()
+        acting_as(300_000, 300_000, lambda: (root / "etc/new").write_text("x"))
+        assert (hosts.st_uid, hosts.st_gid, (root / "etc/new").stat().st_uid) == (300_003, 300_004, 300_000)
+        added = [change.path for change in driver.storage_diff(key=KEY) if change.kind is ChangeKind.ADDED]
+        assert added == ["/etc/new"]
+        with tarfile.open(fileobj=io.BytesIO(commit(driver, KEY))) as archive:
+            assert archive.getmember("etc/new").uid == 0
+        driver.storage_unmount(key=KEY)
+        assert (driver.storage_mount(key=KEY) / "etc/new").stat().st_uid == 0
 
     def test_check_finds_no_error_here(self, driver: Driver) -> None:
         """A disk's file system is good enough for every driver."""

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .oci_command import OciCommandRuntime
 from .oci_options import Deadlines, OciCommandOptions
+from .runtime_command import RuntimeCommand
 
-__all__ = ["Deadlines", "OciCommandOptions", "OciCommandRuntime"]
+__all__ = ["Deadlines", "OciCommandOptions", "OciCommandRuntime", "RuntimeCommand"]

@@ -48,6 +48,7 @@ class Launch:
         io: the process's files.
         process_spec: the OCI `process` object of an exec; None: the bundle's container is created.
         deadline: seconds until the runtime must have answered.
+        systemd: the container's cgroup is a scope of systemd's; so shall be the supervisor's.
     """
 
     container_id: str
@@ -59,11 +60,20 @@ class Launch:
     io: TaskIO
     process_spec: Path | None
     deadline: float
+    systemd: bool = False
 
     @property
     def verb(self) -> str:
         """The runtime's verb."""
         return "create" if self.process_spec is None else "exec"
+
+    def program(self) -> str:
+        """What the process is to execute, as it is written in its spec."""
+        if self.process_spec is not None:
+            process = json.loads(self.process_spec.read_bytes())
+        else:
+            process = json.loads((self.directory / "config.json").read_bytes())["process"]
+        return str(process["args"][0])
 
     @property
     def supervisor_pid_file(self) -> Path:
@@ -97,11 +107,13 @@ class Conmon:
     Args:
         command: a name to be found in PATH, or a path.
         cgroup: in which they live, in every hierarchy; made when needed.
+        slice_: of systemd, in which each has a scope of its own where containers have theirs.
     """
 
-    def __init__(self, command: str, cgroup: str) -> None:
+    def __init__(self, command: str, cgroup: str, slice_: str) -> None:
         self.command = command
         self._cgroup_path = cgroup
+        self._slice = slice_
         self._cgroup: Cgroup | None = None
         self._lock = threading.Lock()
 
@@ -121,22 +133,35 @@ class Conmon:
                 runtime has made by then is still to be deleted.
             Unavailable: a command is missing, or there is no cgroup for the supervisor.
         """
-        arguments = _arguments(order, self.path(), order.runtime.path())
         for stale in (order.supervisor_pid_file, order.runtime_log, order.io.pid_file):
             stale.unlink(missing_ok=True)
-        try:
-            conversation = _Conversation(order, arguments)
-        except OSError as error:
-            raise Unavailable(f"{arguments[0]} could not be started: {error}") from error
-        with conversation:
+        with contextlib.ExitStack() as held:
+            before = held.enter_context(order.runtime.surroundings())
+            arguments = [*self._scope(order), *_arguments(order, self.path(), [*before, *_runtime(order)])]
             try:
-                self._admit(conversation.process.pid, layout)
+                conversation = held.enter_context(_Conversation(order, arguments))
+            except OSError as error:
+                raise Unavailable(f"{arguments[0]} could not be started: {error}") from error
+            try:
+                if not order.systemd:
+                    self._admit(conversation.process.pid, layout)
                 return conversation.hold()
             except BaseException:
                 conversation.end_everything()
                 raise
             finally:
                 order.runtime_log.unlink(missing_ok=True)
+
+    def _scope(self, order: Launch) -> list[str]:
+        """Words before conmon's that become conmon in a scope of its own.
+
+        systemd-run(1) has systemd make the scope, waits until it is in there, and executes the rest as itself.
+        """
+        if not order.systemd:
+            return []
+        systemd_run = find_command("systemd-run", hint="it comes with systemd, whose cgroup driver is in use")
+        unit = f"--unit=pouch-conmon-{order.unique_id}.scope"
+        return [systemd_run, "--scope", "--quiet", "--collect", unit, f"--slice={self._slice}", "--"]
 
     def _admit(self, pid: int, layout: Layout) -> None:
         """Put a process into the supervisors' cgroup."""
@@ -158,19 +183,25 @@ class Conmon:
                 ) from error
 
 
-def _arguments(order: Launch, conmon: str, runtime: str) -> list[str]:
-    """conmon's command line, see conmon(8)."""
+def _runtime(order: Launch) -> list[str]:
+    """The runtime's path and what stands before its verb."""
+    runtime = order.runtime
+    systemd = ["--systemd-cgroup"] if order.systemd else []
+    return [runtime.path(), "--log", str(order.runtime_log), *runtime.global_arguments(), *systemd]
+
+
+def _arguments(order: Launch, conmon: str, runtime: list[str]) -> list[str]:
+    """conmon's command line, see conmon(8); the first word of `runtime` is a path."""
     io = order.io
     # Everything conmon fsyncs is complete without it, too, as long as the machine runs: --no-sync-log.
     arguments = [
         conmon, "--api-version", "1", "--cid", order.container_id, "--cuuid", order.unique_id,
-        "--name", order.container_id, "--runtime", runtime, "--bundle", str(order.directory), "--full-attach",
+        "--name", order.container_id, "--runtime", runtime[0], "--bundle", str(order.directory), "--full-attach",
         "--container-pidfile", str(io.pid_file), "--conmon-pidfile", str(order.supervisor_pid_file),
         "--exit-dir", str(io.exit_dir), "--log-level", "error", "--no-sync-log",
         "--log-path", "none" if io.log_path is None else f"k8s-file:{io.log_path}",
+        *(f"--runtime-arg={argument}" for argument in runtime[1:]),
     ]  # fmt: skip
-    for argument in ("--log", str(order.runtime_log), *order.runtime.global_arguments()):
-        arguments.append(f"--runtime-arg={argument}")
     if order.process_spec is not None:
         arguments += ["--exec", "--exec-attach", "--exec-process-spec", str(order.process_spec)]
     if io.terminal:
@@ -280,12 +311,13 @@ class _Conversation:
         with contextlib.suppress(FileNotFoundError), open(order.runtime_log, "rb") as file:
             logged = file.read(_ANSWER_LIMIT)
         if logged.strip() or message:
-            return failure(order.runtime.command, order.verb, logged.decode(errors="replace") or message)
+            words = logged.decode(errors="replace") or message
+            return failure(order.runtime.command, order.verb, words, order.program())
         os.set_blocking(self._words, False)
-        words = b""
+        output = b""
         with contextlib.suppress(BlockingIOError):
-            words = os.read(self._words, _ANSWER_LIMIT)
-        return failure("conmon, running " + order.runtime.command, order.verb, words.decode(errors="replace"))
+            output = os.read(self._words, _ANSWER_LIMIT)
+        return failure("conmon, running " + order.runtime.command, order.verb, output.decode(errors="replace"))
 
     def _go(self) -> None:
         with contextlib.suppress(BrokenPipeError):  # it has ended: the other pipes say so

@@ -41,7 +41,7 @@ from pouch_hookspecs.errors import (
     Unsupported,
 )
 from pouch_linux import commands
-from pouch_linux.cgroups import Cgroup, Layout, detect_layout, open_cgroup
+from pouch_linux.cgroups import Cgroup, Layout, detect_layout, is_systemd_form, open_cgroup, scope_path
 
 from .cgroup_processes import list_processes
 from .cgroup_stats import cgroup_stats
@@ -72,14 +72,16 @@ class OciCommandRuntime:
     minimum_version: ClassVar[tuple[int, ...]] = ()
     """The oldest version of the command that works; empty: any."""
     minimum_conmon: ClassVar[tuple[int, ...]] = (2, 1)
+    Command: ClassVar[type[RuntimeCommand]] = RuntimeCommand
+    """How the command is called."""
     remedy: ClassVar[str] = "install the runtime command, or set `command` of the handler in pouchd.toml"
     """What to do when the command is missing or too old."""
 
     def __init__(self, handler: Handler[OciCommandOptions]) -> None:
         self.handler = handler
         self.options = handler.options
-        self.command = RuntimeCommand(self.options.command, self.options.runtime_args, handler.run_dir / "state")
-        self.conmon = Conmon(self.options.conmon, self.options.supervisor_cgroup)
+        self.command = self.Command(self.options.command, self.options.runtime_args, handler.run_dir / "state")
+        self.conmon = Conmon(self.options.conmon, self.options.supervisor_cgroup, self.options.supervisor_slice)
         self._lock = threading.Lock()
         self._features: RuntimeFeatures | None = None
 
@@ -178,6 +180,7 @@ class OciCommandRuntime:
             io=io,
             process_spec=spec,
             deadline=deadlines.create if spec is None else deadlines.exec,
+            systemd=is_systemd_form(task.cgroup),
         )
         return self.conmon.launch(order, self.layout)
 
@@ -234,9 +237,10 @@ class OciCommandRuntime:
         """Where the command keeps what it knows of the container."""
         return self.command.root / task.id
 
-    def cgroup(self, task: Task) -> Cgroup | None:
-        """The container's cgroup; None where it is not ours to look at (systemd's form of a path)."""
-        return open_cgroup(task.cgroup, self.layout) if task.cgroup.startswith("/") else None
+    def cgroup(self, task: Task) -> Cgroup:
+        """The container's cgroup, whether it exists or not."""
+        path = scope_path(task.cgroup) if is_systemd_form(task.cgroup) else task.cgroup
+        return open_cgroup(path, self.layout)
 
     def _ended(self, task: Task) -> bool:
         """Tell from files and the process table alone whether the task has ended (or never was)."""
@@ -278,10 +282,7 @@ class OciCommandRuntime:
 
     def _cgroup_of_running(self, task: Task) -> Cgroup:
         self._require_running(task)
-        cgroup = self.cgroup(task)
-        if cgroup is None:
-            raise Unsupported(f"the cgroup {task.cgroup!r} is systemd's; only paths such as /pouch/ID can be read")
-        return cgroup
+        return self.cgroup(task)
 
     def _require_running(self, task: Task) -> None:
         if SupervisionRecord.load(task.run_dir) is None:
@@ -341,10 +342,12 @@ class OciCommandRuntime:
     def runtime_update(self, task: Task, resources: Resources) -> None:
         """See `RuntimeHooks`; `task.resources` are the limits in force."""
         self._require_running(task)
-        wanted = update_json(resources, task.resources, all_cpus=_online("cpu"), all_mems=_online("node"))
-        self.command.call(
-            "update", "-r", "-", task.id, deadline=self.options.deadlines.update, stdin=json.dumps(wanted).encode()
-        )
+        document = json.dumps(self.update_document(task, resources)).encode()
+        self.command.call("update", "-r", "-", task.id, deadline=self.options.deadlines.update, stdin=document)
+
+    def update_document(self, task: Task, resources: Resources) -> dict[str, Any]:
+        """`linux.resources` for the verb `update`. Raises Unsupported: something can't be changed while it runs."""
+        return update_json(resources, task.resources, all_cpus=_online("cpu"), all_mems=_online("node"))
 
     @hookimpl
     def runtime_checkpoint(self, task: Task, directory: Path) -> None:

@@ -35,4 +35,9 @@ class OciCommandOptions(_Closed):
     supervisor_cgroup: str = Field(
         "/pouch/supervisors", description="the cgroup in which the conmon processes live", pattern=r"^/[^/]"
     )
+    supervisor_slice: str = Field(
+        "pouch-supervisors.slice",
+        description="the slice of their scopes where systemd's cgroup driver is in use",
+        pattern=r"^[a-zA-Z0-9_.]+(-[a-zA-Z0-9_.]+)*\.slice$",
+    )
     deadlines: Deadlines = Field(Deadlines(), description="seconds for each verb of the command")

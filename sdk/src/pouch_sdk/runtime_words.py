@@ -21,15 +21,17 @@ _NOT_FOUND = re.compile(
     re.IGNORECASE,
 )
 # runc: exec: "/x": permission denied | exec: "/x": is a directory | exec /x: exec format error
-# crun: open executable: Permission denied
+# crun: open executable: Permission denied | open executable: Operation not permitted
 _NOT_EXECUTABLE = re.compile(
     r'exec: "[^"]*": (?:permission denied|is a directory|(?:stat|lstat) \S+: (?:permission denied|not a directory))'
     r"|\bexecve?:? \S+: (?:permission denied|exec format error|is a directory|not a directory)"
-    r"|open executable: permission denied|exec format error",
+    r"|open executable: (?:permission denied|operation not permitted)|exec format error",
     re.IGNORECASE,
 )
-# runc: cannot exec in a paused container | crun: the container `x` is not running
-_NOT_NOW = re.compile(r"cannot exec in a (?:paused|stopped) container|container \S+ is not running", re.IGNORECASE)
+# runc: cannot exec in a paused container | crun: the container `x` is not running, … is paused
+_NOT_NOW = re.compile(
+    r"cannot exec in a (?:paused|stopped) container|container \S+ is (?:not running|paused)", re.IGNORECASE
+)
 
 
 def sentence(output: str) -> str:
@@ -55,13 +57,13 @@ def _error_of(line: str) -> str:
     return match[1].replace('\\"', '"') if match else ""
 
 
-def failure(command: str, verb: str, output: str) -> RuntimeFailed | Conflict:
-    """The error for a runtime that failed in `verb` and said `output`."""
+def failure(command: str, verb: str, output: str, program: str = "") -> RuntimeFailed | Conflict:
+    """The error for a runtime that failed in `verb` and said `output`; `program`: what it was to execute, if known."""
     words = sentence(output) or "it gave no reason"
     if _NOT_NOW.search(words):
         return Conflict(words)
-    if _NOT_FOUND.search(words):
-        return CommandNotFound(words)
-    if _NOT_EXECUTABLE.search(words):
-        return CommandNotExecutable(words)
+    not_found, not_executable = _NOT_FOUND.search(words), _NOT_EXECUTABLE.search(words)
+    if not_found or not_executable:
+        told = words if program in words else f"{program}: {words}"  # crun does not always name it
+        return CommandNotFound(told) if not_found else CommandNotExecutable(told)
     return RuntimeFailed(f"{command} {verb} failed: {words}")

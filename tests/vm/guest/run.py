@@ -8,14 +8,13 @@ from typing import Any, BinaryIO
 
 import pytest
 
-JOB = Path("/run/pouch-vm/tests.json")
+DIRECTORY = Path("/run/pouch-vm")  # what the host has given; only machines have it
+TESTS_NAME = "tests.json"
 PORT_NAME = "pouch.reports"
 
 
 class Reporter:
-    """Sends reports to the host: one JSON document a line. Its presence tells the plugin that it runs in a machine."""
-
-    __name__ = "vm-reporter"  # what pluggy registers it as
+    """Sends reports to the host: one JSON document a line."""
 
     def __init__(self, port: BinaryIO) -> None:
         self._port = port
@@ -55,7 +54,7 @@ def main() -> None:
     with port().open("wb") as stream:
         reporter = Reporter(stream)
         reporter.say("ready")
-        status = pytest.main(json.loads(JOB.read_text()), plugins=[reporter])
+        status = pytest.main(json.loads((DIRECTORY / TESTS_NAME).read_text()), plugins=[reporter])
         reporter.say("finished", status=int(status))
 
 

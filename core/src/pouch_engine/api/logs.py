@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,8 +106,8 @@ async def container_logs(request: web.Request) -> web.StreamResponse:
                     await response.write(data)
                 reader.raise_failure()
         finally:
-            handover.close()
             reader.stop()
+            handover.close()
     await response.write_eof()
     return response
 
@@ -144,6 +144,7 @@ class _Reader(threading.Thread):
         self._follower: Follower | None = None
         self._end: Future[Exit] | None = None
         self._stopped = False
+        self._signalled = False
         self._last = ""
         self._failure: Exception | None = None
 
@@ -161,10 +162,8 @@ class _Reader(threading.Thread):
 
     def stop(self) -> None:
         """Nobody reads any longer."""
-        with self._guard:
-            self._stopped = True
-            if self._follower is not None:
-                self._follower.stop()
+        self._stopped = True
+        self._signal(Follower.stop)
 
     def raise_failure(self) -> None:
         """Let the request fail with what failed here."""
@@ -173,19 +172,20 @@ class _Reader(threading.Thread):
 
     def _begin_to_follow(self) -> None:
         """Before the history is read, so that nothing is missed between the two."""
-        if self._follow is None:
+        if self._follow is None or self._stopped:
             return
-        with self._guard:
-            if self._stopped:
-                return
-            self._follower = Follower(self._log)
+        self._follower = Follower(self._log)
         self._end = self._engine.container_wait(self._follow, "not-running")
-        self._end.add_done_callback(lambda _: self._finish())
+        self._end.add_done_callback(lambda _: self._signal(Follower.finish))
+        if self._stopped:  # between the first look and the follower's making
+            self._signal(Follower.stop)
 
-    def _finish(self) -> None:
+    def _signal(self, call: Callable[[Follower], None]) -> None:
+        """Tell the follower to end, once: after that it closes its descriptors, and their numbers are others'."""
         with self._guard:
-            if self._follower is not None:
-                self._follower.finish()
+            if self._follower is not None and not self._signalled:
+                self._signalled = True
+                call(self._follower)
 
     def _history(self) -> Iterator[Entry]:
         for entry in self._log.read(since=self._wanted.since, until=self._wanted.until, tail=self._wanted.tail):
@@ -201,18 +201,18 @@ class _Reader(threading.Thread):
                 if not self._handover.put(data):
                     return
         finally:
-            entries.close()
             with self._guard:
                 self._follower = None
+                entries.close()
 
     def _close(self) -> None:
         """End what was begun, also a follower that was never read: it closes its files when its entries end."""
         if self._end is not None:
             self._end.cancel()
+        self._signal(Follower.stop)
         with self._guard:
             follower, self._follower = self._follower, None
         if follower is not None:
-            follower.stop()
             list(follower.entries())
 
     def _new(self, entries: Iterator[Entry]) -> Iterator[Entry]:

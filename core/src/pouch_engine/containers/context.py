@@ -41,6 +41,7 @@ class Context:
     Attributes:
         root: survives a reboot.
         run: does not.
+        ends_asked: container → a new object with each signal that is meant to end it; `pause` looks whether one came.
         closing: set when the engine ends: nothing new is begun.
         workers: threads for what goes on behind an answer (tear-down, restarts).
     """
@@ -58,6 +59,7 @@ class Context:
     waits: Waits = field(default_factory=Waits)
     attachments: Attachments = field(default_factory=Attachments)
     execs: Execs = field(default_factory=Execs)
+    ends_asked: dict[str, object] = field(default_factory=dict)
     closing: threading.Event = field(default_factory=threading.Event)
     workers: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(64, thread_name_prefix="worker"))
 
@@ -177,7 +179,7 @@ class Context:
             sandbox=self.sandbox(container),
             cgroup=self.cgroup(container),
             annotations=config.annotations,
-            resources=container.resources,
+            resources=container.limits,
             options=options,
             data_dir=data,
             run_dir=run,
@@ -222,7 +224,7 @@ class Context:
             image_id=container.image_id,
             labels=container.labels,
             config=container.config,
-            resources=container.resources,
+            resources=container.limits,
             mounts=container.mounts,
             sandbox=self.sandbox(container),
             runtime=container.runtime,

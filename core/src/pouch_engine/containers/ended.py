@@ -44,7 +44,7 @@ def handle(context: Context, container_id: str, code: int | None) -> None:
         if not container.state.running:
             return
         container = record_end(context, container, code)
-        if container.config.auto_remove:
+        if removed_at_end(container):
             remove.finish(context, container)
         else:
             teardown.tear_down(context, container)
@@ -52,15 +52,20 @@ def handle(context: Context, container_id: str, code: int | None) -> None:
                 restarts.consider(context, container)
 
 
+def removed_at_end(container: Container) -> bool:
+    """`--rm`, unless a restart by hand is under way."""
+    return container.config.auto_remove and not container.state.kept_at_end
+
+
 def record_end(context: Context, container: Container, code: int | None, error: str = "") -> Container:
     """Write down the end and answer those who wait; with `--rm` the name is free from now on."""
-    removing = container.config.auto_remove
+    removing = removed_at_end(container)
     state = container.state.model_copy(
         update={
             "status": Status.REMOVING if removing else Status.EXITED,
             "exit_code": 255 if code is None else code,
             "error": error or (UNSUPERVISED if code is None else ""),
-            "unsupervised": code is None,
+            "unsupervised": code is None and not error,
             "oom_killed": (context.bundle(container.id) / "oom").exists(),
             "finished_at": datetime.now(UTC),
             "supervised": None,

@@ -6,6 +6,7 @@ import signal as signals
 
 from pouch_hookspecs.errors import Conflict
 
+from . import pause
 from .context import Context
 from .record import Container
 from .signals import signal_number
@@ -19,8 +20,17 @@ def kill(context: Context, container_id: str, signal: str) -> None:
         raise Conflict(f"container {container.name} is not running")
     if number in (signals.SIGKILL, container.command.stop_signal):
         context.table.update_state(container_id, stopped_by_user=True)
-    send(context, container, number)
+        end(context, container, number)
+    else:
+        send(context, container, number)
     context.tell("kill", container, signal=str(number))
+
+
+def end(context: Context, container: Container, number: int) -> None:
+    """Send a signal that is to end it; a paused container is thawed, since a frozen process can not end."""
+    send(context, container, number)
+    context.ends_asked[container.id] = object()
+    pause.thaw(context, container.id)
 
 
 def send(context: Context, container: Container, number: int) -> None:

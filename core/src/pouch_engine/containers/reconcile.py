@@ -13,7 +13,7 @@ from pouch_hookspecs.errors import PouchError
 from pouch_hookspecs.hooks import IsolationHooks, StorageHooks
 from pouch_linux.pidfd import process_start_time
 
-from . import ended, remove, restarts, teardown
+from . import ended, remove, restarts, teardown, update
 from .context import Context
 from .record import Container, Intent, Pid, Status
 
@@ -57,7 +57,7 @@ def _mend(context: Context, container: Container) -> None:
     elif container.state.status is Status.RESTARTING:
         restarts.consider(context, container)
     else:
-        _restart_always(context, container)
+        _mend_ended(context, container)
 
 
 def _mend_start(context: Context, container: Container) -> None:
@@ -90,7 +90,7 @@ def _mend_run(context: Context, container: Container) -> None:
         _lost(context, container, HOST_RESTARTED)
     elif exit_path.exists() or (supervised is not None and supervised.identity().alive()):
         if context.registry.handler("runtime", container.runtime).settled() == "ready":
-            context.runtime(container).runtime_recover(task=context.task(container))
+            _recover(context, container)
         context.exits.expect(exit_path)
         if supervised is not None and not exit_path.exists():
             context.exits.guard(exit_path, supervised.pid)
@@ -98,22 +98,40 @@ def _mend_run(context: Context, container: Container) -> None:
         _lost(context, container, ended.UNSUPERVISED)
 
 
+def _recover(context: Context, container: Container) -> None:
+    """The runtime takes the task over; what it says of it counts: a pause, or an update, may have been interrupted."""
+    state = context.runtime(container).runtime_recover(task=context.task(container))
+    told = {TaskStatus.RUNNING: Status.RUNNING, TaskStatus.PAUSED: Status.PAUSED}
+    if state is not None and state.status in told:
+        context.table.update_state(container.id, status=told[state.status])
+        _logged(f"container {container.name}", partial(update.settle, context, container))
+
+
 def _lost(context: Context, container: Container, why: str) -> None:
     log.warning("container %s: %s", container.name, why)
     container = ended.record_end(context, container, None, why)
-    if container.config.auto_remove:
+    if ended.removed_at_end(container):
         remove.finish(context, container)
     else:
         teardown.tear_down(context, container)
         restarts.consider(context, container)
 
 
-def _restart_always(context: Context, container: Container) -> None:
-    """`always` also starts what was stopped by hand before the daemon's restart, as docker does."""
-    policy = container.config.restart_policy.name
-    if policy == "always" and container.state.started_at is not None:
+def _mend_ended(context: Context, container: Container) -> None:
+    """It had ended: what was not done about that any more is done now.
+
+    `always` also starts what was stopped by hand before the daemon's restart, as docker does.
+    """
+    if container.state.kept_at_end and container.config.auto_remove:
+        remove.finish(context, context.table.update(container.id, intent=Intent.REMOVING, remove_volumes=True))
+        return
+    if container.state.started_at is None:
+        return
+    if context.bundle(container.id).exists():
+        teardown.tear_down(context, container)
+    if container.config.restart_policy.name == "always":
         container = context.table.update_state(container.id, stopped_by_user=False)
-        restarts.consider(context, container)
+    restarts.consider(context, container)
 
 
 def _runtime_state(context: Context, container: Container) -> TaskState | None:

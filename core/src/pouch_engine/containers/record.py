@@ -89,7 +89,9 @@ class State(Model):
         started_at: of the last run.
         finished_at: of the last run.
         restart_count: by the restart policy, since the last start by hand.
+        quick_ends: restarts in a row after a run that was soon over: each doubles the delay before the next.
         stopped_by_user: the restart policies `always` and `unless-stopped` honour this.
+        kept_at_end: a restart by hand is under way: `--rm` does not count for this end.
         unsupervised: its supervisor was killed; its exit code will not be known.
     """
 
@@ -102,7 +104,9 @@ class State(Model):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     restart_count: int = 0
+    quick_ends: int = 0
     stopped_by_user: bool = False
+    kept_at_end: bool = False
     unsupervised: bool = False
 
     @property
@@ -126,7 +130,9 @@ class Container(Model):
         runtime: the handler's name.
         storage: the handler's name.
         chain_id: the image's top layer.
-        resources: limits now in force.
+        resources: limits as they were asked for, by updates too.
+        adjusted: limits that enhancements set at the last start; those that they leave alone are None.
+        updating: the limits that an update was about to put in force; None: none is under way.
         mounts: volumes and binds.
         anonymous_volumes: made for this container alone.
         enhancements: in order.
@@ -149,6 +155,8 @@ class Container(Model):
     storage: str
     chain_id: str
     resources: Resources = Resources()
+    adjusted: Resources = Resources()
+    updating: Resources | None = None
     mounts: tuple[Mount, ...] = ()
     anonymous_volumes: tuple[str, ...] = ()
     enhancements: tuple[Enhancement, ...] = ()
@@ -157,3 +165,10 @@ class Container(Model):
     state: State = State()
     intent: Intent = Intent.NONE
     remove_volumes: bool = False
+
+    @property
+    def limits(self) -> Resources:
+        """The limits in force: those that were asked for, and over them what enhancements set."""
+        return self.resources.model_copy(
+            update={name: value for name, value in self.adjusted if value not in (None, (), {})}
+        )

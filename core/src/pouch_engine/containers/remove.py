@@ -25,6 +25,11 @@ def remove(context: Context, container_id: str, *, force: bool, volumes: bool) -
                 hint=f"pouch stop {container.name}",
             )
         _end(context, container)
+    elif container.state.status is Status.RESTARTING and not force:
+        raise Conflict(
+            f"you cannot remove a restarting container {container.id}: stop it before, or use force",
+            hint=f"pouch stop {container.name}",
+        )
     try:
         with context.table.changing(container_id):
             container = context.table.get(container_id)
@@ -40,7 +45,7 @@ def remove(context: Context, container_id: str, *, force: bool, volumes: bool) -
 def _end(context: Context, container: Container) -> None:
     context.table.update_state(container.id, stopped_by_user=True)
     gone = context.waits.wait(container, "not-running")
-    kill.send(context, container, signal.SIGKILL)
+    kill.end(context, container, signal.SIGKILL)
     try:
         gone.result(timeout=AFTER_SIGKILL_SECONDS)
     except FutureTimeout:
@@ -65,6 +70,7 @@ def finish(context: Context, container: Container) -> None:
         context.waits.removed(container.id, Exit(container.state.exit_code, f"removal failed: {text}"))
         raise
     context.table.delete(container.id)
+    context.ends_asked.pop(container.id, None)
     context.attachments.give_up(container.id, NotFound(f"container {container.name} was removed"))
     if container.remove_volumes:
         _remove_anonymous_volumes(context, container)

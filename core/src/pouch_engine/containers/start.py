@@ -11,7 +11,7 @@ from pouch_engine.spec.adjustments import merge
 from pouch_engine.spec.build import Start, build_spec
 from pouch_engine.spec.granted import Grants, this_host
 from pouch_engine.spec.users import resolve_user
-from pouch_hookspecs import Adjustment, MergedAdjustment, Mount, NamespaceKind, Task, TaskState, User
+from pouch_hookspecs import Adjustment, MergedAdjustment, Mount, NamespaceKind, Resources, Task, TaskState, User
 from pouch_hookspecs.errors import CommandNotExecutable, CommandNotFound, Conflict, PouchError
 from pouch_linux.paths import Root
 from pouch_linux.pidfd import process_start_time
@@ -20,24 +20,27 @@ from .context import Context
 from .files import write_files
 from .record import Container, Intent, Pid, State, Status
 from .undo import Undo
+from .waits import Exit
 
 
 def start(context: Context, container_id: str) -> bool:
     """See `Engine.container_start`."""
     with context.table.changing(container_id):
         container = context.table.get(container_id)
+        if container.state.status is Status.PAUSED:
+            raise Conflict(f"container {container.name} is paused, unpause it instead")
         if container.state.running:
             return False
         if container.state.status is Status.REMOVING:
             raise Conflict(f"container {container.name} is being removed")
-        context.table.update_state(container_id, stopped_by_user=False, restart_count=0)
+        context.table.update_state(container_id, stopped_by_user=False, restart_count=0, quick_ends=0)
         run(context, container_id)
     return True
 
 
 def run(context: Context, container_id: str) -> None:
     """Start it; the caller holds the container's lock and has seen that it does not run."""
-    container = context.table.update(container_id, intent=Intent.STARTING)
+    container = context.table.update(container_id, intent=Intent.STARTING, adjusted=Resources(), updating=None)
     try:
         with Undo() as undo:
             _run(context, container, undo)
@@ -56,6 +59,9 @@ def _run(context: Context, container: Container, undo: Undo) -> None:
     container = _mount_volumes(context, container, undo)
     enhancements = context.enhancements(container)
     merged = _adjust(container, enhancements)
+    if merged.adjustment.resources is not None:
+        limits = context.table.update(container.id, adjusted=merged.adjustment.resources).limits
+        task = task.model_copy(update={"resources": limits})
     grants = Grants(this_host())
     document = build_spec(container, _start_of(context, container, rootfs, merged.adjustment), task.cgroup, grants)
     (task.bundle / "config.json").write_text(json.dumps(document))
@@ -150,6 +156,7 @@ def _record_start(context: Context, container_id: str, created: TaskState, merge
         init=_pid(created.init_pid),
         started_at=datetime.now(UTC),
         restart_count=container.state.restart_count,
+        quick_ends=container.state.quick_ends,
         stopped_by_user=container.state.stopped_by_user,
     )
     context.table.update(container_id, state=state, intent=Intent.NONE, owners=merged.owners)
@@ -176,5 +183,6 @@ def _record_failure(context: Context, container_id: str, error: BaseException) -
     context.table.update_state(
         container_id, intent=Intent.NONE, status=status, exit_code=code, error=text, supervised=None, init=None
     )
+    context.waits.not_started(container_id, Exit(code, text))
     failure = error if isinstance(error, Exception) else Conflict(text)
     context.attachments.give_up(container_id, failure)

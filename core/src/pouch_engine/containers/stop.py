@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 from pouch_hookspecs.errors import DeadlineExceeded
 
-from . import kill
+from . import kill, restarts
 from .context import Context
 from .record import Status
 from .signals import signal_number
@@ -22,7 +22,8 @@ def stop(context: Context, container_id: str, timeout_seconds: int | None, signa
     if container.state.status is Status.RESTARTING:
         with context.table.changing(container_id):
             if context.table.get(container_id).state.status is Status.RESTARTING:
-                context.table.update_state(container_id, status=Status.EXITED, stopped_by_user=True)
+                context.table.update_state(container_id, stopped_by_user=True)
+                restarts.give_up(context, container_id)
                 return True
         container = context.table.get(container_id)
     if not container.state.running:
@@ -31,12 +32,12 @@ def stop(context: Context, container_id: str, timeout_seconds: int | None, signa
     ended = context.waits.wait(container, "not-running")
     timeout = timeout_seconds if timeout_seconds is not None else container.config.stop_timeout_seconds
     timeout = context.config.stop_timeout_seconds if timeout is None else timeout
-    kill.send(context, container, number)
+    kill.end(context, container, number)
     context.tell("kill", container, signal=str(number))
     try:
         ended.result(timeout=None if timeout < 0 else timeout)
     except FutureTimeout:
-        kill.send(context, container, signal.SIGKILL)
+        kill.end(context, container, signal.SIGKILL)
         context.tell("kill", container, signal=str(int(signal.SIGKILL)))
         try:
             ended.result(timeout=AFTER_SIGKILL_SECONDS)

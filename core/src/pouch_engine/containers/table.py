@@ -15,7 +15,7 @@ from pouch_engine.state.database import Database
 from pouch_hookspecs.errors import Conflict, InvalidArgument, NotFound
 
 from .names import checked_name
-from .record import Container, Intent, State
+from .record import Container, Intent, State, Status
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS containers (
@@ -64,7 +64,8 @@ class Containers:
                 )
             if container.id in self._records:
                 raise Conflict(f"the container id {container.id} is already in use")
-            with self._database.transaction(durable=True) as connection:
+            # Of a container that goes with its end (--rm), nothing needs to be known after a power cut.
+            with self._database.transaction(durable=not container.config.auto_remove) as connection:
                 self._store(connection, container, container.name)
             self._records[container.id] = container
             self._names[container.name] = container.id
@@ -121,6 +122,14 @@ class Containers:
         with self._guard:
             state: State = self.get(container_id).state.model_copy(update=changes)
             return self.update(container_id, state=state, **({} if intent is None else {"intent": intent}))
+
+    def replace_status(self, container_id: str, expected: Status, status: Status) -> bool:
+        """Replace the status if it is the expected one, for who does not hold the lock; False if it is another."""
+        with self._guard:
+            if self.get(container_id).state.status is not expected:
+                return False
+            self.update_state(container_id, status=status)
+            return True
 
     def rename(self, container_id: str, new_name: str) -> Container:
         """Give another name.

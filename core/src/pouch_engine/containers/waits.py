@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pouch_hookspecs.errors import InvalidArgument
 
-from .record import Container
+from .record import Container, Status
 
 CONDITIONS = ("not-running", "next-exit", "removed")
 
@@ -39,8 +39,9 @@ class Waits:
         if condition not in CONDITIONS:
             raise InvalidArgument(f"condition {condition!r} is not one of {', '.join(CONDITIONS)}")
         future: Future[Exit] = Future()
-        if condition == "not-running" and not container.state.running:
-            future.set_result(Exit(container.state.exit_code, container.state.error))
+        state = container.state
+        if condition == "not-running" and not state.running and state.status is not Status.RESTARTING:
+            future.set_result(Exit(state.exit_code, state.error))
             return future
         with self._lock:
             self._waiting[container.id, condition].append(future)
@@ -50,6 +51,10 @@ class Waits:
     def exited(self, container_id: str, exit_: Exit) -> None:
         """It has ended."""
         self._resolve(container_id, ("not-running", "next-exit"), exit_)
+
+    def not_started(self, container_id: str, exit_: Exit) -> None:
+        """It was about to run and does not."""
+        self._resolve(container_id, ("not-running",), exit_)
 
     def removed(self, container_id: str, exit_: Exit) -> None:
         """It is gone: nobody waits any longer."""

@@ -127,7 +127,7 @@ class Participant:
     def _remember_stuck(self, hook: str, future: Future[Any]) -> None:
         with self._lock:
             self._stuck[future] = (hook, time.monotonic())
-        pass
+        future.add_done_callback(self._forget_stuck)
 
     def _forget_stuck(self, future: Future[Any]) -> None:
         with self._lock:

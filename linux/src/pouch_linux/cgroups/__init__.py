@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from pouch_linux.cgroups.cgroup import Cgroup, CgroupUsage
 from pouch_linux.cgroups.layout import Layout, Mode, detect_layout
+from pouch_linux.cgroups.systemd import is_slice, is_systemd_form, scope_path, systemd_form
 from pouch_linux.cgroups.v1 import CgroupV1
 from pouch_linux.cgroups.v2 import CgroupV2
 
-__all__ = ["Cgroup", "CgroupUsage", "CgroupV1", "CgroupV2", "Layout", "Mode", "detect_layout", "open_cgroup"]
+__all__ = [
+    "Cgroup",
+    "CgroupUsage",
+    "CgroupV1",
+    "CgroupV2",
+    "Layout",
+    "Mode",
+    "detect_layout",
+    "is_slice",
+    "is_systemd_form",
+    "open_cgroup",
+    "scope_path",
+    "systemd_form",
+]
 
 
 def open_cgroup(path: str, layout: Layout | None = None) -> Cgroup:

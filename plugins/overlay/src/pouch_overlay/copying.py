@@ -7,6 +7,7 @@ blocks, and cost little more than their inodes.
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from pouch_hookspecs import (
     Change,
     Finding,
     Handler,
+    IdMappings,
     Layer,
     Snapshot,
     StorageFeatures,
@@ -30,6 +32,7 @@ from . import compare, keys
 from .check import check_copies
 from .failures import reported
 from .layers import drain, unpack, write_all
+from .mapped import bind_tree, can_map_tree
 from .quota import quota_place, supports_quota
 from .store import Store, make_like
 from .walk import disk_usage
@@ -58,7 +61,16 @@ class CopyStorage:
         """Tell what can be done here; blocks may be shared, but nothing is promised."""
         with reported("looking at the storage directory"):
             filesystem = mounts.filesystem_type(self._store.directory)
-        return StorageFeatures(copy_on_write=False, quota_dir=supports_quota(filesystem), backing_filesystem=filesystem)
+        return StorageFeatures(
+            copy_on_write=False,
+            quota_dir=supports_quota(filesystem),
+            idmapped_mounts=self._can_map,
+            backing_filesystem=filesystem,
+        )
+
+    @cached_property
+    def _can_map(self) -> bool:
+        return can_map_tree(self._store)
 
     @hookimpl
     def storage_apply_layer(self, layer: Layer, parent: str, tar_fd: int) -> Usage:
@@ -85,12 +97,24 @@ class CopyStorage:
     def storage_mount(self, key: str) -> Path:
         """Copy the parent's tree, the first time; there is nothing to mount."""
         with reported(f"copying the image of snapshot {key}"), self._store.locked(key):
-            writable = self._store.snapshot(key) / "writable"
-            if not (writable / "tree").exists():
-                self._store.trash.put(writable / "partial")  # of a copy that was interrupted
-                _copy(self._tree_of(self._store.snapshot_parent(key)), writable / "partial")
-                os.rename(writable / "partial", writable / "tree")
-            return writable / "tree"
+            return self._filled(key)
+
+    def _filled(self, key: str) -> Path:
+        writable = self._store.snapshot(key) / "writable"
+        if not (writable / "tree").exists():
+            self._store.trash.put(writable / "partial")  # of a copy that was interrupted
+            _copy(self._tree_of(self._store.snapshot_parent(key)), writable / "partial")
+            os.rename(writable / "partial", writable / "tree")
+        return writable / "tree"
+
+    @hookimpl
+    def storage_mount_mapped(self, key: str, id_mappings: IdMappings) -> Path:
+        """Copy the parent's tree, the first time, and mount it with mapped owners."""
+        with reported(f"mounting snapshot {key} with mapped owners"), self._store.locked(key):
+            tree, root = self._filled(key), self._store.snapshot(key) / "root"
+            if not mounts.is_mount_point(root):
+                bind_tree(tree, root, id_mappings)
+            return root
 
     @hookimpl
     def storage_unmount(self, key: str) -> None:

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from pouch_hookspecs import Change, Finding, Handler, Layer, Snapshot, StorageFeatures, Stored, Usage, hookimpl
+from pouch_hookspecs import (
+    Change,
+    Finding,
+    Handler,
+    IdMappings,
+    Layer,
+    Snapshot,
+    StorageFeatures,
+    Stored,
+    Usage,
+    hookimpl,
+)
 from pouch_hookspecs.errors import Unsupported
 from pouch_linux import mounts
 from pouch_linux.pack import pack_tree
@@ -19,6 +31,7 @@ from . import keys, upper
 from .check import check_overlayfs
 from .failures import reported
 from .layers import drain, unpack
+from .mapped import can_map_overlay, mount_mapped_overlay
 from .quota import quota_place, supports_quota
 from .store import Store, make_like
 from .walk import disk_usage
@@ -59,7 +72,16 @@ class OverlayStorage:
         """Tell what overlayfs can do here."""
         with reported("looking at the storage directory"):
             filesystem = mounts.filesystem_type(self._store.directory)
-        return StorageFeatures(copy_on_write=True, quota_dir=supports_quota(filesystem), backing_filesystem=filesystem)
+        return StorageFeatures(
+            copy_on_write=True,
+            quota_dir=supports_quota(filesystem),
+            idmapped_mounts=self._can_map,
+            backing_filesystem=filesystem,
+        )
+
+    @cached_property
+    def _can_map(self) -> bool:
+        return can_map_overlay(self._store, mount_options())
 
     @hookimpl
     def storage_apply_layer(self, layer: Layer, parent: str, tar_fd: int) -> Usage:
@@ -100,13 +122,26 @@ class OverlayStorage:
                 self._mount(root, directory / "writable", below)
             return root
 
+    @hookimpl
+    def storage_mount_mapped(self, key: str, id_mappings: IdMappings) -> Path:
+        """Mount the overlay of mapped layers."""
+        with reported(f"mounting snapshot {key} with mapped owners"), self._store.locked(key):
+            directory = self._store.snapshot(key)
+            root = directory / "root"
+            if not mounts.is_mount_point(root):
+                below = self._store.chain(self._store.snapshot_parent(key))
+                _prepare(directory / "writable", below)
+                with self._store.scratch() as scratch:
+                    writable = directory / "writable"
+                    mount_mapped_overlay(root, below, writable, scratch, id_mappings, mount_options())
+            return root
+
     def _mount(self, root: Path, writable: Path, below: list[Path]) -> None:
-        top, work = writable / "upper", writable / "work"
-        if not work.exists():  # made last: with it, the upper directory is as it should be
-            make_like(top, below[0] if below else None)
-            work.mkdir()
+        _prepare(writable, below)
         # The kernel wants a lower directory: for an empty snapshot the mount point, which is empty.
-        mounts.mount_overlay(root, lower=below or [root], upper=top, work=work, options=mount_options())
+        mounts.mount_overlay(
+            root, lower=below or [root], upper=writable / "upper", work=writable / "work", options=mount_options()
+        )
 
     @hookimpl
     def storage_unmount(self, key: str) -> None:
@@ -175,6 +210,13 @@ class OverlayStorage:
         """List the directories."""
         with reported("listing layers and snapshots"):
             return self._store.entries()
+
+
+def _prepare(writable: Path, below: list[Path]) -> None:
+    """Make what the first mount needs."""
+    if not (writable / "work").exists():  # made last: with it, the upper directory is as it should be
+        make_like(writable / "upper", below[0] if below else None)
+        (writable / "work").mkdir()
 
 
 def mount_options() -> list[str]:

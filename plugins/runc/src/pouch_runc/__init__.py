@@ -1,7 +1,8 @@
-"""The runtime driver for runc and for other OCI commands that behave like it (crun, youki)."""
+"""The runtime drivers for runc (and commands that behave like it) and for crun."""
 
 from __future__ import annotations
 
+from .crun import CrunOptions, CrunRuntime
 from .runtime import RuncOptions, RuncRuntime
 
-__all__ = ["RuncOptions", "RuncRuntime"]
+__all__ = ["CrunOptions", "CrunRuntime", "RuncOptions", "RuncRuntime"]

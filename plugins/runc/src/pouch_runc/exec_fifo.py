@@ -1,12 +1,20 @@
-"""Starting a created container as `runc start` does, without running runc for it.
+"""Starting a created container as `runc start` and `crun start` do, without running the command for it.
 
-runc's init, when all is set up, opens `exec.fifo` in the container's state directory for writing, which waits for a
-reader, writes one byte, and executes the container's command (libcontainer, `linuxContainer.exec`). `runc start` is
-that reader; it removes the fifo, by which runc tells `created` from `running`. It does nothing else.
+Both have a fifo `exec.fifo` in the container's state directory, by which they tell `created` from `running`, with
+opposite directions.
+
+runc's init, when all is set up, opens it for writing, which waits for a reader, writes one byte, and executes the
+container's command (libcontainer, `linuxContainer.exec`). `runc start` is that reader; it removes the fifo.
+
+crun's init has it open for reading since before `create` returned, and waits for a byte; `crun start` removes the fifo
+and writes that byte (libcrun, `libcrun_status_write_exec_fifo`).
+
+The hooks `poststart` are the command's to run, so a container that has some is started by the command.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import select
 from pathlib import Path
@@ -15,8 +23,29 @@ from pouch_hookspecs.errors import DeadlineExceeded, RuntimeFailed
 from pouch_linux.pidfd import pidfd_open
 
 
+def has_poststart_hooks(bundle: Path) -> bool:
+    """Whether the command has hooks to run after the start."""
+    config = (bundle / "config.json").read_bytes()
+    return b'"poststart"' in config and bool(json.loads(config).get("hooks", {}).get("poststart"))
+
+
+def write_fifo(fifo: Path) -> None:
+    """Let crun's waiting init go on.
+
+    Raises:
+        FileNotFoundError: there is no such fifo: the container was started.
+        OSError: ENXIO: nobody waits at it.
+    """
+    writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fifo.unlink()
+        os.write(writer, b"0")
+    finally:
+        os.close(writer)
+
+
 def open_fifo(fifo: Path, init_pid: int, deadline: float) -> None:
-    """Let the waiting init go on.
+    """Let runc's waiting init go on.
 
     Args:
         fifo: `exec.fifo`.

@@ -10,7 +10,7 @@ from pydantic import Field
 from pouch_hookspecs import RuntimeFeatures, Task, hookimpl
 from pouch_sdk import OciCommandOptions, OciCommandRuntime
 
-from .exec_fifo import open_fifo
+from .exec_fifo import has_poststart_hooks, open_fifo
 
 # libcontainer/rootfs_linux.go, checkProcMount: runc refuses to bind over any other file of /proc. /proc/net/dev is on
 # its list, too, but reached through the link /proc/net, where it is refused as well.
@@ -32,7 +32,7 @@ _PROC_BINDS = frozenset(
 class RuncOptions(OciCommandOptions):
     """What `[runtimes.runc]`, or another handler of this driver, may say in pouchd.toml."""
 
-    command: str = Field("runc", description="runc, or a command like it", min_length=1)
+    command: str = Field("runc", description="runc, or a command like it (youki)", min_length=1)
 
 
 class RuncRuntime(OciCommandRuntime):
@@ -47,7 +47,8 @@ class RuncRuntime(OciCommandRuntime):
     def runtime_start(self, task: Task) -> None:
         """See `RuntimeHooks`; runc itself is started by its fifo, which saves running the command."""
         try:
-            if Path(self.command.path()).resolve().name == "runc":
+            is_runc = Path(self.command.path()).resolve().name == "runc"
+            if is_runc and not has_poststart_hooks(task.bundle):
                 init = int(task.io.pid_file.read_text())
                 open_fifo(self.command.root / task.id / "exec.fifo", init, self.options.deadlines.start)
                 return
@@ -56,7 +57,5 @@ class RuncRuntime(OciCommandRuntime):
         super().runtime_start(task)
 
     def find_features(self) -> RuntimeFeatures:
-        """See `OciCommandRuntime`; runc has a list of files that may be bound over in /proc, crun has none."""
-        features = super().find_features()
-        is_crun = "crun" in self.command.path().rpartition("/")[2]
-        return features.model_copy(update={"proc_binds": None if is_crun else _PROC_BINDS})
+        """See `OciCommandRuntime`; runc has a list of files that may be bound over in /proc."""
+        return super().find_features().model_copy(update={"proc_binds": _PROC_BINDS})
