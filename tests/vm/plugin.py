@@ -58,11 +58,12 @@ def _configuration(item: pytest.Item) -> Configuration | None:
 
 
 class Machines:
-    """One machine for each configuration; a machine runs when its tests' turn has come, one at a time."""
+    """One machine for each configuration, which reports when its tests' turn has come."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._run: Run | None = None
+        self._items: defaultdict[Configuration, list[pytest.Item]] = defaultdict(list)
+        self._runs: dict[Configuration, Run] = {}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -72,43 +73,53 @@ class Machines:
             places.setdefault(_configuration(item), len(places))
         items.sort(key=lambda item: places[_configuration(item)])
 
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Now it is known which tests will run."""
+        for item in session.items:
+            wanted = _configuration(item)
+            if wanted is not None:
+                self._items[wanted].append(item)
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Report what the machine reports of the test."""
         wanted = _configuration(item)
         if wanted is None:
             return None
-        if self._run is None:
-            items = [other for other in item.session.items if _configuration(other) == wanted]
-            self._run = Run(self._config, wanted, items)
+        self._start(wanted)
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in self._run.reports(item):
+        for report in self._runs[wanted].reports(item):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         if nextitem is None or _configuration(nextitem) != wanted:
-            self._end()
+            self._runs.pop(wanted).close()
         return True
+
+    def _start(self, wanted: Configuration) -> None:
+        """Start its machine and, as a boot keeps one processor busy only, the next one; none twice."""
+        configurations = list(self._items)
+        place = configurations.index(wanted)
+        for near in configurations[place : place + 2]:
+            if near not in self._runs:
+                self._runs[near] = Run(self._config, near, self._items[near])
+                self._runs[near].start()
 
     def pytest_sessionfinish(self) -> None:
         """Interrupted, too, a session leaves no machine behind."""
-        self._end()
-
-    def _end(self) -> None:
-        if self._run is not None:
-            self._run.close()
-            self._run = None
+        while self._runs:
+            self._runs.popitem()[1].close()
 
 
 class Run:
-    """The tests of one configuration in their machine, which starts when the first report is asked for."""
+    """The tests of one configuration in their machine."""
 
     def __init__(self, config: pytest.Config, wanted: Configuration, items: list[pytest.Item]) -> None:
         self._config = config
         self._reports: defaultdict[str, list[pytest.TestReport]] = defaultdict(list)
         self._uncollected = ""
         self._lost: MachineLost | None = None
-        self._started = False
-        self._until = time.monotonic() + RUN_SECONDS
+        self._booted = False
+        self._until = float("inf")
         arguments = [*_options(config), *(item.nodeid for item in items)]
         self._machine = Machine(
             wanted,
@@ -116,6 +127,13 @@ class Run:
             files={TESTS_NAME: json.dumps(arguments).encode()},
             visible=[config.rootpath, Path(sys.prefix), Path(sys.base_prefix)],
         )
+
+    def start(self) -> None:
+        """Start the machine; that it could not be started is told by its tests."""
+        try:
+            self._machine.start()
+        except MachineLost as lost:
+            self._lost = lost
 
     def close(self) -> None:
         """End the machine."""
@@ -146,10 +164,10 @@ class Run:
 
     def _receive(self) -> None:
         """Take in one message."""
-        if not self._started:
-            self._started = True
-            self._machine.start()
+        if not self._booted:
             self._machine.receive(BOOT_SECONDS)
+            self._booted = True
+            self._until = time.monotonic() + RUN_SECONDS
         seconds = min(TEST_SECONDS, self._until - time.monotonic())
         message = self._machine.receive(seconds)
         match message["kind"]:

@@ -17,12 +17,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from pouch_hookspecs import ByteSize
 from pouch_hookspecs.errors import InvalidArgument, NotFound
+from pouch_linux.cgroups import is_slice
 
 DEFAULT_ROOT = Path("/var/lib/pouch")
 DEFAULT_RUN = Path("/run/pouch")
@@ -36,6 +37,12 @@ def _handler_name(name: str) -> str:
     if not HANDLER_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no handler name: letters, digits, '_', '.', '-', at most 63 of them")
     return name
+
+
+def _cgroup_parent(parent: str) -> str:
+    if parent and not parent.startswith("/") and not is_slice(parent):
+        raise ValueError(f"{parent!r} is neither a path such as /pouch nor a slice such as pouch.slice")
+    return parent
 
 
 def _kebab(name: str) -> str:
@@ -96,13 +103,27 @@ class LogsConfig(Section):
     max_file: int = Field(default=3, ge=1)
 
 
+class UsernsConfig(Section):
+    """User namespaces.
+
+    Attributes:
+        remap: containers have one of these sub-ids: `default` (those of `pouch`), `USER` or `USER:GROUP`, see
+            subuid(5); empty: they have none, unless they ask for it (`--userns private`).
+    """
+
+    remap: str = ""
+
+
 class Config(Section):
     """The whole file.
 
     Attributes:
         default_runtime: the handler of containers that name none.
         default_storage: the storage handler; empty takes the first of overlay and copy that works here.
-        cgroup_parent: where containers' cgroups are made.
+        cgroup_driver: who makes containers' cgroups: `cgroupfs` (the runtime), `systemd`, or `auto`: systemd where it runs
+            the host and cgroups are of version 2.
+        cgroup_parent: where containers' cgroups are made: a path, with the driver systemd a slice; empty: `/pouch` or
+            `pouch.slice`.
         stop_timeout_seconds: between the stop signal and SIGKILL.
         runtimes: handlers of kind runtime.
         storage: handlers of kind storage.
@@ -112,11 +133,13 @@ class Config(Section):
         services: handlers of kind service.
         plugins: see `PluginsConfig`.
         logs: see `LogsConfig`.
+        userns: see `UsernsConfig`.
     """
 
     default_runtime: str = "runc"
     default_storage: str = ""
-    cgroup_parent: str = "/pouch"
+    cgroup_driver: Literal["auto", "cgroupfs", "systemd"] = "auto"
+    cgroup_parent: Annotated[str, AfterValidator(_cgroup_parent)] = ""
     stop_timeout_seconds: int = Field(default=10, ge=0)
     runtimes: Handlers = Field(default_factory=dict)
     storage: Handlers = Field(default_factory=dict)
@@ -126,6 +149,18 @@ class Config(Section):
     services: Handlers = Field(default_factory=dict)
     plugins: PluginsConfig = PluginsConfig()
     logs: LogsConfig = LogsConfig()
+    userns: UsernsConfig = UsernsConfig()
+
+    @model_validator(mode="after")
+    def _parent_fits_driver(self) -> Self:
+        wanted = {"cgroupfs": "a path such as /pouch", "systemd": "a slice such as pouch.slice"}
+        form = "cgroupfs" if self.cgroup_parent.startswith("/") else "systemd"
+        if self.cgroup_parent and self.cgroup_driver not in ("auto", form):
+            raise ValueError(
+                f"cgroup-parent {self.cgroup_parent!r}: with cgroup-driver {self.cgroup_driver} it is "
+                f"{wanted[self.cgroup_driver]}"
+            )
+        return self
 
     def handlers(self, role: str) -> Mapping[str, HandlerConfig]:
         """The handlers of one role, by name."""
@@ -175,7 +210,11 @@ def parse_config(text: str, origin: str) -> Config:
 def _said(place: tuple[int | str, ...], kind: str, message: str) -> str:
     where = ".".join(str(part) for part in place if part != "[key]")
     if kind == "extra_forbidden":
-        sections: dict[int | str, type[Section]] = {"plugins": PluginsConfig, "logs": LogsConfig}
+        sections: dict[int | str, type[Section]] = {
+            "plugins": PluginsConfig,
+            "logs": LogsConfig,
+            "userns": UsernsConfig,
+        }
         section = sections[place[0]] if len(place) > 1 else Config
         return f"{where}: unknown key; there are: {', '.join(map(_kebab, section.model_fields))}"
     return f"{where}: {message.removeprefix('Value error, ')}"

@@ -7,18 +7,38 @@ from __future__ import annotations
 
 import socket
 from concurrent.futures import Future
+from collections.abc import Callable
 from pathlib import Path
 
 from pouch_hookspecs import ContainerConfig, Size, TaskProcess
 from pouch_hookspecs.errors import Conflict, Unsupported
 
 from .config import Config
-from .containers import attach, create, ended, exec, kill, reconcile, remove, start, stop
+from .containers import (
+    attach,
+    create,
+    ended,
+    exec,
+    kill,
+    pause,
+    prune,
+    reconcile,
+    remove,
+    rename,
+    restart,
+    start,
+    stats,
+    stop,
+    update,
+)
 from .containers.context import Context
 from .containers.exec import Exec, ExecConfig
 from .containers.logs import LogFiles
+from .containers.prune import Pruned
 from .containers.record import Container
 from .containers.rotation import Rotation
+from .containers.stats import Sample
+from .containers.update import Update
 from .containers.waits import Exit
 from .events.bus import Events
 from .images.store import ImageStore
@@ -37,6 +57,7 @@ class Engine:
 
     Attributes:
         config: of the daemon.
+        root: its directory.
         registry: plugins and handlers.
         images: the image store.
         volumes: the volumes.
@@ -47,6 +68,7 @@ class Engine:
         self._context = Context.open(config, root, run, no_plugins=no_plugins)
         self._context.exits.on_container_end = ended.callback(self._context)
         self.config = config
+        self.root = root
         self.registry: Registry = self._context.registry
         self.images: ImageStore = self._context.images
         self.volumes: Volumes = self._context.volumes
@@ -113,7 +135,48 @@ class Engine:
         Raises:
             Conflict: the name is in use.
         """
-        self._context.table.rename(self.container(name).id, new_name)
+        rename.rename(self._context, self.container(name).id, new_name)
+
+    def container_restart(self, name: str, timeout_seconds: int | None = None, signal: str = "") -> None:
+        """Stop a container if it runs (see `container_stop`), and start it; one with `--rm` is kept at this end."""
+        restart.restart(self._context, self.container(name).id, timeout_seconds, signal)
+
+    def container_pause(self, name: str) -> None:
+        """Freeze all processes. What is to end the container (stop, SIGKILL, forced removal) lets them go on.
+
+        Raises:
+            Conflict: it does not run, or is paused already.
+            Unsupported: its runtime can not.
+        """
+        pause.pause(self._context, self.container(name).id)
+
+    def container_unpause(self, name: str) -> None:
+        """Let frozen processes go on.
+
+        Raises:
+            Conflict: it is not paused.
+        """
+        pause.unpause(self._context, self.container(name).id)
+
+    def container_update(self, name: str, change: Update) -> tuple[str, ...]:
+        """Change limits, restart policy, environment, labels, annotations, options of plugins; gives warnings.
+
+        All or nothing. What a running container can not take at once is in force from its next start on.
+
+        Raises:
+            InvalidArgument: a value that can not be.
+            Conflict: the container's state, or another owner of a limit, forbids it.
+            Unsupported: it can not be changed while the container runs, or not at all.
+        """
+        return update.update(self._context, self.container(name).id, change)
+
+    def container_stats(self, name: str) -> Sample:
+        """Read a container's figures, now; a container that does not run has none."""
+        return stats.sample(self._context, self.container(name).id)
+
+    def containers_prune(self, wanted: Callable[[Container], bool] = lambda _: True) -> Pruned:
+        """Remove all containers that do not run and that `wanted` says yes to; their volumes stay."""
+        return prune.prune(self._context, wanted)
 
     def container(self, name: str) -> Container:
         """Find a container.

@@ -34,8 +34,13 @@ class MountRequest(Model):
         target: absolute path inside the container.
         source: host path of a bind, name of a volume (empty: an anonymous one); nothing for tmpfs.
         read_only: also for everything mounted below a bind (recursively, where the kernel can).
+        read_only_recursive: with `read_only`: True refuses where the kernel can't do it for what is mounted below,
+            False leaves that writable; None: see `read_only`.
+        recursive: a bind shows what is mounted below its source, too.
         propagation: `private`, `rprivate`, `slave`, `rslave`, `shared`, `rshared`; empty for `rprivate`.
-        create_source: make a missing bind source as a directory (docker's `-v`), rather than refuse.
+        create_source: make a missing bind source, or a missing `subpath`, as a directory (docker's `-v`), rather than
+            refuse.
+        subpath: of a volume: only this directory of it is mounted; relative.
         copy_up: copy what the image has at the target into a fresh volume.
         driver: the volume handler for a volume that does not exist yet.
         driver_options: for a volume that does not exist yet.
@@ -48,8 +53,11 @@ class MountRequest(Model):
     target: str
     source: str = ""
     read_only: bool = False
+    read_only_recursive: bool | None = None
+    recursive: bool = True
     propagation: str = ""
     create_source: bool = False
+    subpath: str = ""
     copy_up: bool = True
     driver: str = ""
     driver_options: Mapping[str, str] = Field(default_factory=dict)
@@ -109,13 +117,14 @@ class ContainerConfig(Model):
         runtime: the handler; empty: the daemon's default.
         resources: limits.
         mounts: in the order given.
+        volumes_from: containers whose volumes and binds this one has, too: `ID` or `ID:ro`.
         network_mode: `none`, `host`, `container:ID`, `ns:PATH` or a network's name; empty: the default.
         ports: to be published.
         pid_mode: `` (own), `host`, `container:ID`.
         ipc_mode: `private`, `host`, `container:ID`, `none`, `shareable`; empty: private.
-        uts_mode: `` (own) or `host`.
+        uts_mode: `` (own), `host`, `container:ID`.
         cgroup_mode: `private` or `host`; empty: private on cgroup v2, host on v1.
-        userns_mode: `` (the daemon's default) or `host`.
+        userns_mode: `` (the daemon's default), `host` (none of its own) or `private`.
         cgroup_parent: in the form of the cgroup driver in force.
         capabilities_add: names with or without CAP_, or ALL.
         capabilities_drop: names with or without CAP_, or ALL.
@@ -141,6 +150,7 @@ class ContainerConfig(Model):
         log_driver: `json-file`, `local` or `none`.
         log_options: `max-size`, `max-file`.
         options: what plugins were asked for: handler's name → field → value as it came.
+        allow_degraded: a limit that this kernel can't set is left out with a warning, rather than refused.
         sandbox: of a pod's member; None: alone.
     """
 
@@ -169,6 +179,7 @@ class ContainerConfig(Model):
     runtime: str = ""
     resources: Resources = Resources()
     mounts: tuple[MountRequest, ...] = ()
+    volumes_from: tuple[str, ...] = ()
     network_mode: str = ""
     ports: tuple[PortMapping, ...] = ()
     pid_mode: str = ""
@@ -201,6 +212,7 @@ class ContainerConfig(Model):
     log_driver: str = ""
     log_options: Mapping[str, str] = Field(default_factory=dict)
     options: Mapping[str, Mapping[str, JsonValue]] = Field(default_factory=dict)
+    allow_degraded: bool = False
     sandbox: Sandbox | None = None
 
 
@@ -214,6 +226,7 @@ class Mount(Model):
         options: of the OCI runtime spec.
         volume: the volume's name where it is one.
         driver: the volume's handler where it is one.
+        subpath: the directory of the volume that is mounted, relative; empty: all of it.
     """
 
     target: str
@@ -222,6 +235,7 @@ class Mount(Model):
     options: tuple[str, ...] = ()
     volume: str = ""
     driver: str = ""
+    subpath: str = ""
 
 
 class ContainerView(Model):

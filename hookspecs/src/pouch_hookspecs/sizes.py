@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Annotated
 
 from pydantic import BeforeValidator
@@ -24,7 +25,7 @@ def parse_size(value: object) -> int:
     match = _FORM.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{value!r} is not a size; write a number with an optional unit b, k, m, g or t, such as 512m")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    return int(Fraction(match[1]) * _UNITS[match[2].lower()])
 
 
 Size = Annotated[int, BeforeValidator(parse_size)]

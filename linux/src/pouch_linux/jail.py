@@ -110,7 +110,7 @@ def _hide_kernel_filesystems(own_proc: int) -> None:
     # By the host's proc: the container's knows nothing of this process.
     descriptor = os.open("mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=own_proc)
     with open(descriptor, "rb") as file:
-        found = [mounts.parse_mountinfo_line(line) for line in file.read().splitlines()]
+        found = mounts.parse_mountinfo(file.read())
     for each in reversed(found):
         if each.fstype in _KERNEL_FILESYSTEMS and each.target != "/":
             _hide(each.target)

@@ -187,7 +187,12 @@ def unmount_tree(path: PathLike) -> None:
 def mountinfo(pid: int | Literal["self"] = "self") -> list[MountPoint]:
     """The mount table of a process, in the order of mounting, from /proc/PID/mountinfo. Raises OSError."""
     with open(f"/proc/{pid}/mountinfo", "rb") as file:
-        return [_mount_point(line) for line in file.read().splitlines()]
+        return parse_mountinfo(file.read())
+
+
+def parse_mountinfo(data: bytes) -> list[MountPoint]:
+    """The mount table in the content of a mountinfo file."""
+    return [_mount_point(line) for line in data.splitlines()]
 
 
 def _mount_point(line: bytes) -> MountPoint:

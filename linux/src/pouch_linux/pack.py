@@ -21,7 +21,7 @@ __all__ = ["copy_tree", "pack_tree"]
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
-_TYPES = {
+TYPES = {
     stat.S_IFREG: tarfile.REGTYPE,
     stat.S_IFDIR: tarfile.DIRTYPE,
     stat.S_IFLNK: tarfile.SYMTYPE,
@@ -62,7 +62,7 @@ class _Packing:
         """Writes one entry, or what stands for it."""
         kind = stat.S_IFMT(found.status.st_mode)
         base = os.path.basename(found.path)
-        if kind not in _TYPES or base.startswith(_WHITEOUT):
+        if kind not in TYPES or base.startswith(_WHITEOUT):
             return
         if kind in (stat.S_IFREG, stat.S_IFDIR):
             descriptor = found.open()
@@ -117,7 +117,7 @@ class _Packing:
         entry.mode = stat.S_IMODE(status.st_mode)
         entry.uid, entry.gid = status.st_uid, status.st_gid
         entry.mtime = int(status.st_mtime)
-        entry.type = _TYPES[stat.S_IFMT(status.st_mode)]
+        entry.type = TYPES[stat.S_IFMT(status.st_mode)]
         if entry.type in (tarfile.CHRTYPE, tarfile.BLKTYPE):
             entry.devmajor, entry.devminor = os.major(status.st_rdev), os.minor(status.st_rdev)
         if status.st_nlink > 1 and not found.is_dir():

@@ -47,7 +47,7 @@ def main() -> NoReturn:
         order = json.loads(sys.argv[2])
         limits = order["limits"]
         _limit_resources()
-        _warm_up()
+        _archive.warm_up()
         _enter_jail(order["target"], order["lower"], order["work"])
         unpacking = _Unpacking(limits["entries"], limits["bytes"])
         unpacking.run()
@@ -68,28 +68,6 @@ def _limit_resources() -> None:
     sys.setrecursionlimit(10_000)
     # For directories that the archive does not list; what it does list gets its mode whatever the mask.
     os.umask(0o022)
-
-
-def _warm_up() -> None:
-    """Reads an archive with a name outside ASCII: makes libarchive and iconv(3) load all that they will
-    ever need.
-    """
-    name = "\u00e9".encode()
-    record = b"11 path=%s\n" % name
-    archive = _tar_header(b"x", len(record)) + record.ljust(512, b"\0") + _tar_header(b"0", 0) + bytes(1024)
-    reader, entry = _archive.read_new(), _archive.entry_new()
-    _archive.read_support_format_tar(reader)
-    _archive.read_open_memory(reader, archive, len(archive))
-    if _archive.read_next_header2(reader, entry) != _archive.OK or _archive.entry_pathname(entry) != name:
-        raise Refused("libarchive does not read names in UTF-8 here; is the locale C.UTF-8 missing?")
-    _archive.read_free(reader)
-
-
-def _tar_header(kind: bytes, size: int) -> bytes:
-    fields = b"x".ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2 + b"%011o\0" % size + b"00000000000\0"
-    rest = kind + bytes(100) + b"ustar\x0000"
-    checksum = sum(fields) + sum(b" " * 8) + sum(rest)
-    return (fields + b"%06o\0 " % checksum + rest).ljust(512, b"\0")
 
 
 def _enter_jail(target: str, lower: list[str], work: str | None) -> None:

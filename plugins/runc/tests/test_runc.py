@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,15 +61,3 @@ def test_old_version_is_found(busybox_root: Path, tmp_path: Path) -> None:
     assert "0.1.1" in finding.why
     assert "1.0" in finding.why
     assert finding.remedy == "apt-get install runc"
-
-
-def test_other_command(busybox_root: Path) -> None:
-    """The driver runs another command by configuration: crun, which says what it lacks where it can't work."""
-    with RuntimeHarness(RuncRuntime, root=busybox_root, options={"command": "crun"}) as harness:
-        assert harness.hooks.runtime_features().proc_binds is None
-        outcome = ""
-        try:
-            outcome = str(harness.container(["sh", "-c", "exit 5"]).run())
-        except RuntimeFailed as error:
-            outcome = error.message
-        assert re.fullmatch(r"5|crun create failed: .+", outcome)

@@ -340,10 +340,36 @@ class OciCommandRuntime:
 
     @hookimpl
     def runtime_update(self, task: Task, resources: Resources) -> None:
-        """See `RuntimeHooks`; `task.resources` are the limits in force."""
+        """See `RuntimeHooks`; `task.resources` are the limits in force, which a failure puts in force again."""
         self._require_running(task)
-        document = json.dumps(self.update_document(task, resources)).encode()
-        self.command.call("update", "-r", "-", task.id, deadline=self.options.deadlines.update, stdin=document)
+        document = self.update_document(task, resources)
+        self._refuse_below_use(task, resources)
+        try:
+            self._update(task, document)
+        except RuntimeFailed as error:
+            self._require_running(task)
+            try:
+                self._update(task, self.update_document(task.model_copy(update={"resources": resources}), task.resources))
+            except PouchError as second:
+                error.add_note(f"and the limits before could not be put in force again: {second}")
+            raise
+
+    def _update(self, task: Task, document: dict[str, Any]) -> None:
+        text = json.dumps(document).encode()
+        self.command.call("update", "-r", "-", task.id, deadline=self.options.deadlines.update, stdin=text)
+
+    def _refuse_below_use(self, task: Task, resources: Resources) -> None:
+        """cgroup v1 answers EBUSY to a memory limit below what is in use, v2 kills processes: neither is meant."""
+        limit, cgroup = resources.memory_limit_bytes, self.cgroup(task)
+        if limit is None or cgroup is None:
+            return
+        usage = cgroup.usage()
+        used = (usage.memory_usage_bytes or 0) - (usage.memory_inactive_file_bytes or 0)
+        if used > limit:
+            raise Conflict(
+                f"the memory limit {limit} is below the {used} bytes that container {task.id[:12]} uses now",
+                hint="give a higher limit, or stop the container first",
+            )
 
     def update_document(self, task: Task, resources: Resources) -> dict[str, Any]:
         """`linux.resources` for the verb `update`. Raises Unsupported: something can't be changed while it runs."""

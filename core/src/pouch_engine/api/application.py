@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from . import attach, containers, events, execs, images, pouch, system, volumes
+from . import attach, containers, events, execs, images, pouch, prune, stats, system, updates, volumes
 from .activity import Activity
 from .endless import Endless
 from .errors import Handler, answer_errors
@@ -28,6 +28,9 @@ ROUTES = (
     *system.ROUTES,
     *events.ROUTES,
     *containers.ROUTES,
+    *stats.ROUTES,
+    *updates.ROUTES,
+    *prune.ROUTES,
     *attach.ROUTES,
     *execs.ROUTES,
     *images.ROUTES,

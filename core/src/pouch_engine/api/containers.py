@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from pouch_engine.containers.waits import Exit
 from pouch_hookspecs import Size
-from pouch_hookspecs.errors import Conflict, InvalidArgument, NotFound, PouchError, Unsupported
+from pouch_hookspecs.errors import InvalidArgument, Unsupported
 
 from . import container_filters, queries
 from .keys import ENDLESS, ENGINE, WORKERS
 from .logs import container_logs
 from .requests import read_create
-from .views.containers import inspected, listed, processes
+from .views.containers import inspected, listed, processes, shown_as_running
 from .workers import received
 
 if TYPE_CHECKING:
-    from pouch_engine.engine import Engine
+    pass
 
 NO_CONTENT = 204
 NOT_MODIFIED = 304
@@ -36,7 +35,7 @@ async def list_containers(request: web.Request) -> web.Response:
     def find() -> list[dict[str, object]]:
         chosen = container_filters.select(engine, filters)
         if not everything:
-            chosen = [container for container in chosen if container.state.running]
+            chosen = [container for container in chosen if shown_as_running(container.state)]
         return [listed(container) for container in (chosen[:limit] if limit and limit > 0 else chosen)]
 
     return web.json_response(await workers.look(find))
@@ -64,21 +63,9 @@ async def inspect_container(request: web.Request) -> web.Response:
 
 
 async def start_container(request: web.Request) -> web.Response:
-    """POST /containers/{name}/start. One with AutoRemove that can not be started goes, as docker's clients expect."""
-    engine, name = request.app[ENGINE], request.match_info["name"]
-    try:
-        started = await request.app[WORKERS].change(engine.container_start, name)
-    except PouchError:
-        await request.app[WORKERS].change(_discard, engine, name)
-        raise
+    """POST /containers/{name}/start."""
+    started = await request.app[WORKERS].change(request.app[ENGINE].container_start, request.match_info["name"])
     return web.Response(status=NO_CONTENT if started else NOT_MODIFIED)
-
-
-def _discard(engine: Engine, name: str) -> None:
-    with suppress(NotFound, Conflict):  # it is gone, or another request has started it meanwhile
-        container = engine.container(name)
-        if container.config.auto_remove and not container.state.running:
-            engine.container_remove(container.id, volumes=True)
 
 
 async def stop_container(request: web.Request) -> web.Response:
@@ -90,6 +77,29 @@ async def stop_container(request: web.Request) -> web.Response:
         request.query.get("signal", ""),
     )
     return web.Response(status=NO_CONTENT if stopped else NOT_MODIFIED)
+
+
+async def restart_container(request: web.Request) -> web.Response:
+    """POST /containers/{name}/restart."""
+    await request.app[WORKERS].change(
+        request.app[ENGINE].container_restart,
+        request.match_info["name"],
+        queries.integer(request, "t"),
+        request.query.get("signal", ""),
+    )
+    return web.Response(status=NO_CONTENT)
+
+
+async def pause_container(request: web.Request) -> web.Response:
+    """POST /containers/{name}/pause."""
+    await request.app[WORKERS].change(request.app[ENGINE].container_pause, request.match_info["name"])
+    return web.Response(status=NO_CONTENT)
+
+
+async def unpause_container(request: web.Request) -> web.Response:
+    """POST /containers/{name}/unpause."""
+    await request.app[WORKERS].change(request.app[ENGINE].container_unpause, request.match_info["name"])
+    return web.Response(status=NO_CONTENT)
 
 
 async def kill_container(request: web.Request) -> web.Response:
@@ -180,6 +190,9 @@ ROUTES = (
     ("GET", "/containers/{name}/top", top_container),
     ("POST", "/containers/{name}/start", start_container),
     ("POST", "/containers/{name}/stop", stop_container),
+    ("POST", "/containers/{name}/restart", restart_container),
+    ("POST", "/containers/{name}/pause", pause_container),
+    ("POST", "/containers/{name}/unpause", unpause_container),
     ("POST", "/containers/{name}/kill", kill_container),
     ("POST", "/containers/{name}/rename", rename_container),
     ("POST", "/containers/{name}/resize", resize_container),

@@ -19,7 +19,7 @@ from .views.events import event_document
 BEHIND_LIMIT = 4096
 """Events that may wait for a client; one that is further behind is let go."""
 
-_FILTERS = ("container", "daemon", "event", "image", "label", "network", "plugin", "type", "volume")
+_FILTERS = ("container", "daemon", "event", "image", "label", "network", "plugin", "scope", "type", "volume")
 
 
 async def stream_events(request: web.Request) -> web.StreamResponse:
@@ -95,6 +95,26 @@ def _of_type(type_: str, values: tuple[str, ...]) -> Callable[[Event], bool]:
     return fits
 
 
-_TESTS = {"type": _type, "event": _action, "label": _label}
+def _image(_: str, values: tuple[str, ...]) -> Callable[[Event], bool]:
+    """An image's own events and those of containers made from it, by id or name, with or without its tag."""
+
+    def fits(event: Event) -> bool:
+        name = event.attributes.get("name" if event.type == "image" else "image", "")
+        known = {event.id, name, _without_tag(event.id), _without_tag(name)} - {""}
+        return not known.isdisjoint(values)
+
+    return fits
+
+
+def _without_tag(name: str) -> str:
+    path, colon, tag = name.rpartition(":")
+    return path if colon and "/" not in tag else name
+
+
+def _scope(_: str, values: tuple[str, ...]) -> Callable[[Event], bool]:
+    return lambda _: "local" in values
+
+
+_TESTS = {"type": _type, "event": _action, "label": _label, "image": _image, "scope": _scope}
 
 ROUTES = (("GET", "/events", stream_events),)

@@ -83,13 +83,14 @@ async def remove_image(request: web.Request) -> web.Response:
         engine.images.remove,
         request.match_info["name"],
         force=queries.boolean(request, "force"),
-        in_use=lambda image: _users(engine, image),
+        in_use=lambda image: users(engine, image),
     )
     lines = [{"Untagged": line.untagged} if line.untagged else {"Deleted": line.deleted} for line in removed]
     return web.json_response(lines)
 
 
-def _users(engine: Engine, image: str) -> list[ImageUser]:
+def users(engine: Engine, image: str) -> list[ImageUser]:
+    """The containers that were made from an image."""
     return [ImageUser(c.name, c.state.running) for c in engine.containers() if c.image_id == image]
 
 

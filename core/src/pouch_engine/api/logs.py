@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -96,7 +97,7 @@ async def container_logs(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": content_type(version_of(request), terminal=wanted.terminal)})
     follow = queries.boolean(request, "follow") and container.state.running
     handover = Handover()
-    reader = _Reader(engine, log, wanted, handover, container.id if follow else None)
+    reader = await workers.look(_Reader, engine, log, wanted, handover, container.id if follow else None)
     with request.app[ENDLESS].until_shutdown():
         try:
             await response.prepare(request)
@@ -135,94 +136,62 @@ class _Reader(threading.Thread):
 
     def __init__(self, engine: Engine, log: LogFiles, wanted: Wanted, handover: Handover, follow: str | None) -> None:
         super().__init__(name="api-logs", daemon=True)
-        self._engine = engine
         self._log = log
         self._wanted = wanted
         self._handover = handover
-        self._follow = follow
-        self._guard = threading.Lock()
-        self._follower: Follower | None = None
+        self._follower = Follower(log) if follow is not None else None
         self._end: Future[Exit] | None = None
-        self._stopped = False
-        self._signalled = False
-        self._last = ""
+        if follow is not None and self._follower is not None:
+            self._end = engine.container_wait(follow, "not-running")
+            self._end.add_done_callback(self._ended)
         self._failure: Exception | None = None
+
+    def _ended(self, _: Future[Exit]) -> None:
+        if self._follower is not None:
+            self._follower.finish()
 
     def run(self) -> None:
         """Hand over what there is, then what comes."""
         try:
-            self._begin_to_follow()
             if all(self._handover.put(data) for data in batches(self._wanted.encode(self._history()))):
-                self._go_on()
+                self._follow()
         except Exception as error:
             self._failure = error
         finally:
-            self._close()
+            if self._end is not None:
+                self._end.cancel()
+            if self._follower is not None:
+                self._follower.close()
             self._handover.finish()
 
     def stop(self) -> None:
-        """Nobody reads any longer."""
-        self._stopped = True
-        self._signal(Follower.stop)
+        """Nobody reads any longer. Also of a reader that was never started."""
+        if self._follower is not None:
+            self._follower.stop()
+            if self.ident is None:
+                self._follower.close()
 
     def raise_failure(self) -> None:
         """Let the request fail with what failed here."""
         if self._failure is not None:
             raise self._failure
 
-    def _begin_to_follow(self) -> None:
-        """Before the history is read, so that nothing is missed between the two."""
-        if self._follow is None or self._stopped:
-            return
-        self._follower = Follower(self._log)
-        self._end = self._engine.container_wait(self._follow, "not-running")
-        self._end.add_done_callback(lambda _: self._signal(Follower.finish))
-        if self._stopped:  # between the first look and the follower's making
-            self._signal(Follower.stop)
-
-    def _signal(self, call: Callable[[Follower], None]) -> None:
-        """Tell the follower to end, once: after that it closes its descriptors, and their numbers are others'."""
-        with self._guard:
-            if self._follower is not None and not self._signalled:
-                self._signalled = True
-                call(self._follower)
-
     def _history(self) -> Iterator[Entry]:
-        for entry in self._log.read(since=self._wanted.since, until=self._wanted.until, tail=self._wanted.tail):
-            self._last = entry.time
-            yield entry
+        wanted, end = self._wanted, self._follower.start if self._follower is not None else None
+        if self._follower is not None and end is None:
+            return iter(())  # nothing was written before the follower was there
+        return self._log.read(since=wanted.since, until=wanted.until, tail=wanted.tail, end=end)
 
-    def _go_on(self) -> None:
-        if self._follower is None:
-            return
-        entries = cast("Generator[Entry, None, None]", self._follower.entries())
-        try:
-            for data in self._wanted.encode(self._new(entries)):
-                if not self._handover.put(data):
-                    return
-        finally:
-            with self._guard:
-                self._follower = None
-                entries.close()
+    def _follow(self) -> None:
+        if self._follower is not None:
+            entries = cast("Generator[Entry, None, None]", self._follower.entries())
+            with contextlib.closing(entries):
+                for data in self._wanted.encode(self._until(entries)):
+                    if not self._handover.put(data):
+                        return
 
-    def _close(self) -> None:
-        """End what was begun, also a follower that was never read: it closes its files when its entries end."""
-        if self._end is not None:
-            self._end.cancel()
-        self._signal(Follower.stop)
-        with self._guard:
-            follower, self._follower = self._follower, None
-        if follower is not None:
-            list(follower.entries())
-
-    def _new(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        """Without those that were written while the history was read, which has them already."""
-        last = docker_time(self._last)
-        old = bool(last)
+    def _until(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         for entry in entries:
-            old = old and docker_time(entry.time) <= last
-            if old:
-                continue
             if self._wanted.until is not None and entry.moment() > self._wanted.until:
                 return
             yield entry

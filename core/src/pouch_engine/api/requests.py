@@ -85,7 +85,7 @@ def _of_host(host: HostConfig) -> dict[str, Any]:
         "groups": host.group_add,
         "annotations": host.annotations,
         "runtime": host.runtime,
-        "resources": _resources(host),
+        "resources": resources_of(host),
         "pid_mode": host.pid_mode,
         "ipc_mode": host.ipc_mode,
         "uts_mode": host.uts_mode,
@@ -108,11 +108,11 @@ def _of_host(host: HostConfig) -> dict[str, Any]:
         "dns_search": host.dns_search,
         "dns_options": host.dns_options,
         "extra_hosts": host.extra_hosts,
-        "restart_policy": _restart_policy(host),
+        "restart_policy": restart_policy_of(host),
         "auto_remove": host.auto_remove,
         "log_driver": host.log_config.type,
         "log_options": host.log_config.config,
-        "options": _plugin_options(host),
+        "options": plugin_options(host),
     }
 
 
@@ -165,7 +165,8 @@ def _ignored(body: CreateBody) -> Iterator[str]:
             yield f"HostConfig.{field} is ignored: no installed plugin offers it."
 
 
-def _restart_policy(host: HostConfig) -> RestartPolicy:
+def restart_policy_of(host: HostConfig) -> RestartPolicy:
+    """When to start again; `no` where nothing is asked for."""
     name, retries = host.restart_policy.name or "no", host.restart_policy.maximum_retry_count
     if name not in _POLICIES:
         raise InvalidArgument(f"invalid restart policy {name!r}: expected one of {', '.join(_POLICIES)}")
@@ -178,7 +179,8 @@ def _restart_policy(host: HostConfig) -> RestartPolicy:
     return RestartPolicy(name=name, maximum_retries=retries)
 
 
-def _plugin_options(host: HostConfig) -> Mapping[str, Mapping[str, Any]]:
+def plugin_options(host: HostConfig) -> Mapping[str, Mapping[str, Any]]:
+    """Options of plugins, from the field that docker has for Windows alone."""
     if isinstance(host.isolation, str):
         if host.isolation not in ("", "default"):
             raise InvalidArgument(
@@ -234,7 +236,8 @@ def _device(device: Device) -> DeviceRequest:
 # limits
 
 
-def _resources(host: HostConfig) -> Resources:
+def resources_of(host: HostConfig) -> Resources:
+    """The limits that are asked for; None where nothing is."""
     quota, period = _cpu(host)
     return Resources(
         memory_limit_bytes=_amount("Memory", host.memory),

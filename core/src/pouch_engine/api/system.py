@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from pouch_engine.containers.cgroups import driver_in_force
 from pouch_engine.plugins.handlers import Handler
 from pouch_hookspecs import API
 from pouch_hookspecs.errors import Unavailable
@@ -96,7 +97,7 @@ def describe(engine: Engine) -> dict[str, object]:
         "Debug": False,
         "SystemTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         "LoggingDriver": "json-file",
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": driver_in_force(engine.config),
         "CgroupVersion": "2" if layout.mode is Mode.V2 else "1",
         "KernelVersion": platform.release(),
         "OperatingSystem": _operating_system(),
@@ -106,7 +107,7 @@ def describe(engine: Engine) -> dict[str, object]:
         "RegistryConfig": {"IndexConfigs": {}, "InsecureRegistryCIDRs": [], "Mirrors": []},
         "NCPU": os.cpu_count() or 1,
         "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "DockerRootDir": "",
+        "DockerRootDir": str(engine.root),
         "Name": platform.node(),
         "Labels": [],
         "ExperimentalBuild": False,

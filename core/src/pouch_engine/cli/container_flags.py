@@ -71,6 +71,29 @@ CREATE = (
     Flag("--workdir", "-w", "str", "Working directory", metavar="PATH"),
 )
 
+_UPDATED = (
+    "--annotation",
+    "--blkio-weight",
+    "--cpu-period",
+    "--cpu-quota",
+    "--cpu-shares",
+    "--cpus",
+    "--cpuset-cpus",
+    "--cpuset-mems",
+    "--env",
+    "--env-file",
+    "--label",
+    "--label-file",
+    "--memory",
+    "--memory-reservation",
+    "--memory-swap",
+    "--memory-swappiness",
+    "--pids-limit",
+    "--restart",
+)
+UPDATE = tuple(flag for flag in CREATE if flag.name in _UPDATED)
+"""What can be changed of a container that exists, by the same flags."""
+
 RUN = (
     *CREATE,
     Flag("--detach", "-d", help="Run in the background and print the container's id"),

@@ -85,7 +85,7 @@ def _storage_and_network(options: Options) -> dict[str, Any]:
         "DnsOptions": options["dns_option"],
         "DnsSearch": options["dns_search"],
         "ExtraHosts": options["add_host"],
-        "RestartPolicy": _restart_policy(options["restart"]),
+        "RestartPolicy": restart_policy(options["restart"]),
         "LogConfig": _log_config(options["log_driver"], options["log_opt"]),
     }
 
@@ -123,7 +123,7 @@ def _isolation(options: Options) -> dict[str, Any]:
         "Sysctls": key_values(options["sysctl"], "sysctl", value_needed=True),
         "Annotations": key_values(options["annotation"], "annotation", value_needed=True),
         "Init": options["init"],
-        "Isolation": _plugin_options(options["plugin_options"]),
+        "Isolation": plugin_options(options["plugin_options"]),
     }
 
 
@@ -132,7 +132,8 @@ def _without_unset(fields: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value or (value is not False and isinstance(value, int))}
 
 
-def _restart_policy(text: str | None) -> dict[str, Any]:
+def restart_policy(text: str | None) -> dict[str, Any]:
+    """Return the API's form of `--restart`, empty when it is not given. Raises CommandError."""
     if not text:
         return {}
     name, colon, count = text.partition(":")
@@ -195,7 +196,8 @@ def _profile(path: str) -> str:
         raise CommandError(f"the seccomp profile {path} is not JSON: {error}", 125) from None
 
 
-def _plugin_options(given: list[tuple[str, str, Any]]) -> dict[str, dict[str, Any]]:
+def plugin_options(given: list[tuple[str, str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the API's form of plugins' flags: plugin → field → value."""
     result: dict[str, dict[str, Any]] = {}
     for plugin, field, value in given:
         result.setdefault(plugin, {})[field] = value

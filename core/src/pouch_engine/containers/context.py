@@ -25,9 +25,11 @@ from pouch_hookspecs.errors import PouchError
 from pouch_hookspecs.hooks import IsolationHooks, RuntimeHooks, StorageHooks
 
 from .attach import Attachments
+from .cgroups import cgroups_path
 from .execs import Execs
 from .exits import ExitWatcher
 from .record import Container
+from .staging import unstage
 from .table import Containers
 from .waits import Waits
 
@@ -68,6 +70,7 @@ class Context:
         """Open the directories and everything in them."""
         for directory in (root, root / "containers", run, run / "tasks", run / "exits", run / "execs", run / "own"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (run / "mounts").mkdir(mode=0o711, exist_ok=True)
         database = Database(root / "state.db")
         registry = Registry(config, root, run, no_plugins=no_plugins)
         events = Events()
@@ -129,6 +132,10 @@ class Context:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return data, run
 
+    def mounts_dir(self, container_id: str) -> Path:
+        """What the engine mounts for one run; see `staging`."""
+        return self.run / "mounts" / container_id
+
     def remove_directories(self, container_id: str) -> None:
         """Remove everything of the engine's own that is kept for a container; again is fine."""
         self.remove_run_directories(container_id)
@@ -138,6 +145,7 @@ class Context:
 
     def remove_run_directories(self, container_id: str) -> None:
         """Remove what one run needed; again is fine."""
+        unstage(self.mounts_dir(container_id))
         for directory in (self.bundle(container_id), self.plugins_run_dir(container_id)):
             if directory.exists():
                 shutil.rmtree(directory)
@@ -177,6 +185,7 @@ class Context:
                 stdin_once=config.stdin_once and not config.terminal,
             ),
             sandbox=self.sandbox(container),
+            id_mappings=container.id_mappings,
             cgroup=self.cgroup(container),
             annotations=config.annotations,
             resources=container.limits,
@@ -187,14 +196,14 @@ class Context:
 
     def sandbox(self, container: Container) -> Sandbox:
         """What the container belongs to: a pod, or itself."""
-        parent = container.config.cgroup_parent or self.config.cgroup_parent
+        parent = container.config.cgroup_parent
         return container.config.sandbox or Sandbox(
             id=container.id, cgroup_parent=parent, hostname=container.config.hostname
         )
 
     def cgroup(self, container: Container) -> str:
         """`linux.cgroupsPath`."""
-        return f"{self.sandbox(container).cgroup_parent.rstrip('/')}/{container.id}"
+        return cgroups_path(self.sandbox(container).cgroup_parent, container.id)
 
     # enhancements of a container
 

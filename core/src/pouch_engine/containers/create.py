@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pouch_engine.images.catalog import ImageRecord
+from pouch_engine.plugins.options import for_container
+from pouch_engine.plugins.registry import Registry
 from pouch_engine.spec.build import Start, build_spec
 from pouch_engine.spec.granted import Grants, this_host
-from pouch_engine.spec.limits import validate_resources
+from pouch_engine.spec.offered import offered_here, settled_limits
 from pouch_hookspecs import Adjustment, ContainerConfig, MountKind, MountRequest, RuntimeFeatures, User
-from pouch_hookspecs.errors import InvalidArgument, Unavailable, Unsupported
+from pouch_hookspecs.errors import InvalidArgument, Unavailable
 from pouch_hookspecs.hooks import IsolationHooks
 
+from . import sharing
+from .cgroups import checked_parent
 from .context import Context
-from .files import validate_names
-from .log_options import validate_log_options
+from .contradictions import refuse_contradictions
+from .judge import judge
 from .mounts import copy_up, make_mount, name_anonymous, needs_copy_up, requested_mounts
 from .names import checked_id, checked_name, new_id, new_name
 from .record import Command, Container, Enhancement, Intent
+from .remove import volume_users
 from .signals import signal_number
 from .undo import Undo
+from .userns import id_mappings
+from .volumes_from import inherited_mounts
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_RESTART_POLICIES = ("no", "always", "unless-stopped", "on-failure")
-_LOG_DRIVERS = ("json-file", "local", "none")
 
 
 def create(context: Context, config: ContainerConfig) -> tuple[Container, tuple[str, ...]]:
     """See `Engine.container_create`."""
     context.registry.judge_request("create", config)
+    refuse_contradictions(config)
     config = _normal(config, context)
     features = context.registry.runtime(config.runtime).runtime_features()
-    _judge(config, features)
+    judge(config, features)
+    parent = checked_parent(config.cgroup_parent, context.config, config.runtime, features)
+    config = config.model_copy(update={"cgroup_parent": parent})
+    _judge_runtime_options(context.registry, config)
+    config = sharing.settled(context, config, features)
+    config, warnings = _settle_limits(config)
     image = context.images.resolve(config.image)
     storage, hooks = context.registry.storage()
-    requests, anonymous = name_anonymous(requested_mounts(config, image.config.config.volumes))
-    warnings: list[str] = []
+    mappings = id_mappings(config, context.config.userns.remap, features, hooks.storage_features)
+    sharing.judge_user_namespaces(context, config, mappings)
+    inherited = inherited_mounts(context, config.volumes_from)
+    requests, anonymous = name_anonymous(requested_mounts(config, image.config.config.volumes, inherited))
     container = Container(
         id=config.id or new_id(),
         name=config.name or _free_name(context),
@@ -50,6 +65,7 @@ def create(context: Context, config: ContainerConfig) -> tuple[Container, tuple[
         chain_id=image.chain_id,
         resources=config.resources,
         anonymous_volumes=anonymous,
+        id_mappings=mappings,
         enhancements=_enhancements(context, config, warnings),
         intent=Intent.CREATING,
     )
@@ -77,69 +93,32 @@ def create(context: Context, config: ContainerConfig) -> tuple[Container, tuple[
 
 def _normal(config: ContainerConfig, context: Context) -> ContainerConfig:
     """Fill in what the daemon's configuration decides."""
-    memory, swap = config.resources.memory_limit_bytes, config.resources.memory_swap_limit_bytes
-    resources = config.resources
-    if memory is not None and swap is None:
-        resources = resources.model_copy(update={"memory_swap_limit_bytes": 2 * memory})
+    of_host = "host" in (config.network_mode, config.uts_mode)
     return config.model_copy(
         update={
             "name": checked_name(config.name) if config.name else "",
             "id": checked_id(config.id) if config.id else "",
             "runtime": config.runtime or context.config.default_runtime,
             "network_mode": config.network_mode or "none",
-            "resources": resources,
+            "hostname": config.hostname or (socket.gethostname() if of_host else ""),
             "log_driver": config.log_driver or "json-file",
         }
     )
 
 
-def _judge(config: ContainerConfig, features: RuntimeFeatures) -> None:
-    """Refuse at the door what can not be."""
-    validate_resources(config.resources, this_host())
-    validate_names(config)
-    if config.ports:
-        raise Unsupported("published ports need a network driver, and none is installed", hint="use --network host")
-    if config.network_mode not in ("none", "host"):
-        raise InvalidArgument(f"network {config.network_mode!r} is not there", hint="there are: none, host")
-    if config.network_mode == "host" and not features.host_network:
-        raise Unsupported(f"runtime {config.runtime} can not use the host's network")
-    for flag, mode, allowed in (
-        ("pid", config.pid_mode, ("", "private", "host")),
-        ("ipc", config.ipc_mode, ("", "private", "shareable", "host", "none")),
-        ("uts", config.uts_mode, ("", "private", "host")),
-        ("cgroupns", config.cgroup_mode, ("", "private", "host")),
-        ("userns", config.userns_mode, ("", "host")),
-    ):
-        if mode not in allowed:
-            raise InvalidArgument(f"{flag} mode {mode!r} is not one of {', '.join(filter(None, allowed))}")
-    if config.restart_policy.name not in _RESTART_POLICIES:
-        raise InvalidArgument(
-            f"restart policy {config.restart_policy.name!r} is not one of {', '.join(_RESTART_POLICIES)}"
-        )
-    if config.auto_remove and config.restart_policy.name != "no":
-        raise InvalidArgument("a container can't be both removed (--rm) and restarted (--restart) at its end")
-    validate_log_options(config.log_options)
-    if config.log_driver not in _LOG_DRIVERS:
-        raise InvalidArgument(f"log driver {config.log_driver!r} is not one of {', '.join(_LOG_DRIVERS)}")
-    if config.stop_signal:
-        signal_number(config.stop_signal)
-    _judge_strings(config)
+def _settle_limits(config: ContainerConfig) -> tuple[ContainerConfig, list[str]]:
+    resources, warnings = settled_limits(config.resources, offered_here(), degraded=config.allow_degraded)
+    return config.model_copy(update={"resources": resources}), list(warnings)
 
 
-def _judge_strings(config: ContainerConfig) -> None:
-    for text in (*config.env, *(config.command or ()), *(config.entrypoint or ()), *config.labels.values()):
-        if "\0" in text:
-            raise InvalidArgument(f"{text!r} has a null character")
-    for entry in config.env:
-        if not entry.partition("=")[0]:
-            raise InvalidArgument(f"invalid environment variable: {entry!r}")
-    for name, value in config.sysctls.items():
-        if not name.isascii() or any(c.isspace() or c in "=,+\0" for c in name) or any(c in "\n\0+" for c in value):
-            raise InvalidArgument(f"sysctl {name}={value} has a character that is not allowed")
-        if not name.startswith(("net.", "kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")):
-            raise InvalidArgument(f"sysctl {name!r} is not namespaced: it would change the host")
-        if name.startswith("net.") and config.network_mode == "host":
-            raise InvalidArgument(f"sysctl {name!r} is not allowed in the host's network namespace")
+def _judge_runtime_options(registry: Registry, config: ContainerConfig) -> None:
+    """Options of the container's runtime must fit it; those of another would mean nothing."""
+    for handler in registry.of_role("runtime"):
+        if handler.name in config.options and handler.name != config.runtime:
+            raise InvalidArgument(f"options for runtime {handler.name} are given, but the runtime is {config.runtime}")
+    handler = registry.handler("runtime", config.runtime)
+    assert handler.options is not None  # it is ready: its features were asked for
+    for_container(handler.name, handler.options, config.options.get(handler.name, {}), config.annotations)
 
 
 def merge_command(config: ContainerConfig, image: ImageRecord) -> Command:
@@ -237,9 +216,13 @@ def _make_mounts(context: Context, container: Container, requests: Sequence[Moun
     for request in requests:
         anonymous = request.source in container.anonymous_volumes
         if request.kind is MountKind.VOLUME and not context.volumes.exists(request.source):
-            undo.later(context.volumes.remove, request.source, lambda _name: [], force=True)
+            undo.later(context.volumes.remove, request.source, partial(_other_users, context, container), force=True)
         mounts.append(make_mount(request, context.volumes, this_host(), anonymous=anonymous))
     return context.table.update(container.id, mounts=tuple(mounts))
+
+
+def _other_users(context: Context, container: Container, volume: str) -> list[str]:
+    return [name for name in volume_users(context, volume) if name != container.name]
 
 
 def _fill_volumes(context: Context, container: Container, requests: Sequence[MountRequest]) -> None:

@@ -8,9 +8,9 @@ import socket
 
 from pouch_engine.spec.capabilities import wanted_capabilities
 from pouch_engine.spec.granted import Grants, this_host
-from pouch_engine.spec.users import resolve_user
+from pouch_engine.spec.users import resolve_user, user_by_number
 from pouch_hookspecs import ExecHandle, Process, Size, TaskIO, User
-from pouch_hookspecs.errors import CommandNotExecutable, CommandNotFound, Conflict, InvalidArgument
+from pouch_hookspecs.errors import CommandNotFound, Conflict, InvalidArgument
 from pouch_linux.paths import Root
 
 from .attach import connect
@@ -48,16 +48,16 @@ def start(context: Context, exec_id: str, *, detach: bool, size: Size | None) ->
     container = _running(context, exec_.container_id)
     if not context.execs.begin(exec_):
         raise Conflict(f"exec {exec_id[:12]} was started already")
-    exec_.process = _process(context, container, exec_, size)
-    exit_path = exec_.process.io.exit_dir / container.id
-    context.exits.expect(exit_path, lambda _id, code: _ended(context, exec_, code))
+    exit_path = context.run / "execs" / exec_.id / "exit" / container.id
     try:
+        exec_.process = _process(context, container, exec_, size)
+        context.exits.expect(exit_path, lambda _id, code: _ended(context, exec_, code))
         handle: ExecHandle = context.runtime(container).runtime_exec(
             task=context.task(container), process=exec_.process
         )
     except BaseException as error:
         context.exits.forget(exit_path)
-        exec_.ended(_code_of(error))
+        exec_.ended(127 if isinstance(error, CommandNotFound) else 126)
         context.workers.submit(_tidy, context, exec_)
         raise
     finally:
@@ -118,29 +118,11 @@ def _user(container: Container, config: ExecConfig) -> User:
     init = container.state.init
     text = config.user or container.command.user
     if init is None:
-        return resolve_user_by_number(text)
+        return user_by_number(text)
     with Root(f"/proc/{init.pid}/root") as root:
         if not init.identity().alive():
             raise Conflict(f"container {container.id} is not running")
         return resolve_user(root, text, () if config.user else container.config.groups)
-
-
-def resolve_user_by_number(text: str) -> User:
-    """Where the container's root can not be seen from here, only numbers can be understood.
-
-    Raises:
-        InvalidArgument: a name.
-    """
-    parts = (text or "0").split(":")
-    if all(part.isascii() and part.isdecimal() for part in parts) and len(parts) <= 2:
-        return User(uid=int(parts[0]), gid=int(parts[-1]) if len(parts) == 2 else 0)
-    raise InvalidArgument(f"user {text!r}: this runtime needs numbers, UID or UID:GID")
-
-
-def _code_of(error: BaseException) -> int:
-    if isinstance(error, CommandNotFound):
-        return 127
-    return 126 if isinstance(error, CommandNotExecutable) else 255
 
 
 def _ended(context: Context, exec_: Exec, code: int | None) -> None:

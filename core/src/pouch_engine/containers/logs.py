@@ -14,6 +14,8 @@ from pathlib import Path
 from pouch_linux.inotify import Inotify, Mask
 
 CHUNK = 1 << 18
+LINE_LIMIT = 1 << 16
+"""No line of the file is longer: supervisors split what a container writes (conmon at 8 KiB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,14 @@ def parse(line: bytes) -> Entry | None:
     return Entry(fields[0].decode("ascii", "replace"), fields[1].decode(), fields[3], fields[2] == b"F")
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a log: which file, and how many bytes of it. Rotation renames a file, and leaves its inode."""
+
+    inode: int
+    offset: int
+
+
 class LogFiles:
     """A log with its rotated files: `container.log`, `container.log.1` (older), …
 
@@ -74,7 +84,12 @@ class LogFiles:
         return [*reversed(rotated), *([self.path] if self.path.exists() else [])]
 
     def read(
-        self, *, since: datetime | None = None, until: datetime | None = None, tail: int | None = None
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        tail: int | None = None,
+        end: Position | None = None,
     ) -> Iterator[Entry]:
         """All entries that are there now, oldest first.
 
@@ -82,20 +97,29 @@ class LogFiles:
             since: not older than this.
             until: not younger than this.
             tail: the last so many lines of those.
+            end: nothing behind this place: where a `Follower` begins.
         """
-        entries = (entry for entry in self._entries() if _within(entry, since, until))
+        entries = (entry for entry in self._entries(end) if _within(entry, since, until))
         if tail is None:
             yield from entries
         else:
             yield from _last_lines(entries, tail)
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self, end: Position | None) -> Iterator[Entry]:
         for path in self.files():
             with path.open("rb") as file:
+                last = end is not None and os.fstat(file.fileno()).st_ino == end.inode
+                left = end.offset if end is not None and last else None
                 for line in file:
+                    if left is not None:
+                        left -= len(line)
+                        if left < 0:
+                            break
                     entry = parse(line.removesuffix(b"\n")) if line.endswith(b"\n") else None
                     if entry is not None:
                         yield entry
+                if last:
+                    return
 
     def size(self) -> int:
         """Bytes in the newest file."""
@@ -131,34 +155,48 @@ def _last_lines(entries: Iterator[Entry], count: int) -> Iterator[Entry]:
 class Follower:
     """Entries that are written from now on, across rotation; a blocking iterator for a thread of its own.
 
-    Make it before reading what is there, so that nothing is missed: it starts at `position` in the newest file.
+    Make it before reading what is there, and read that up to `start`: nothing is missed, and nothing comes twice.
 
-    Args:
-        log: which log.
-        position: where to begin; None: at the end as it is now.
+    Attributes:
+        start: the end of the newest file as it was when this was made; None where there was none yet.
     """
 
-    def __init__(self, log: LogFiles, position: int | None = None) -> None:
+    def __init__(self, log: LogFiles) -> None:
         self._log = log
         self._inotify = Inotify()
         self._inotify.add(log.path.parent, Mask.MODIFY | Mask.CREATE | Mask.MOVED_TO)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC)
+        self._guard = threading.Lock()
+        self._closed = False
         self._finish = threading.Event()
         self._stopped = threading.Event()
         self._file = _opened(log.path)
         self._rest = b""
-        if self._file is not None:
-            os.lseek(self._file, 0 if position is None else position, os.SEEK_END if position is None else os.SEEK_SET)
+        self.start = self._go_to_end(self._file) if self._file is not None else None
+
+    @staticmethod
+    def _go_to_end(file: int) -> Position:
+        """The end of the last whole line: a line that is just being written is for the follower."""
+        size = os.lseek(file, 0, os.SEEK_END)
+        tail = os.pread(file, LINE_LIMIT, max(0, size - LINE_LIMIT))
+        size -= len(tail) - (tail.rfind(b"\n") + 1)
+        os.lseek(file, size, os.SEEK_SET)
+        return Position(os.fstat(file).st_ino, size)
 
     def finish(self) -> None:
         """The container has ended: give what is written already, then end."""
         self._finish.set()
-        os.write(self._wake_write, b"f")
+        self._wake()
 
     def stop(self) -> None:
         """Nobody reads any longer: end at once."""
         self._stopped.set()
-        os.write(self._wake_write, b"s")
+        self._wake()
+
+    def _wake(self) -> None:
+        with self._guard:
+            if not self._closed:
+                os.write(self._wake_write, b"w")
 
     def entries(self) -> Iterator[Entry]:
         """Give entries until `finish` or `stop`; closes everything at its end."""
@@ -170,7 +208,7 @@ class Follower:
                     return
                 self._wait()
         finally:
-            self._close()
+            self.close()
 
     def _wait(self) -> None:
         poller = select.poll()
@@ -209,11 +247,16 @@ class Follower:
         self._file, self._rest = new, b""
         return True
 
-    def _close(self) -> None:
-        for fd in (self._file, self._wake_read, self._wake_write):
-            if fd is not None:
-                os.close(fd)
-        self._inotify.close()
+    def close(self) -> None:
+        """Close everything; again is fine. Only while no other thread is in `entries`."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            for fd in (self._file, self._wake_read, self._wake_write):
+                if fd is not None:
+                    os.close(fd)
+            self._inotify.close()
 
 
 def _opened(path: Path) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pouch_engine.spec.granted import Host
 from pouch_engine.volumes.store import Volume, Volumes
 from pouch_hookspecs import ContainerConfig, Mount, MountKind, MountRequest
-from pouch_hookspecs.errors import InvalidArgument
+from pouch_hookspecs.errors import InvalidArgument, Unsupported
 from pouch_linux.pack import copy_tree
 from pouch_linux.paths import Root
 
@@ -21,8 +21,12 @@ _TMPFS_OPTIONS = ("noexec", "nosuid", "nodev", "exec", "suid", "dev", "ro", "rw"
 _TMPFS_VALUES = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks")
 
 
-def requested_mounts(config: ContainerConfig, image_volumes: Iterable[str]) -> tuple[MountRequest, ...]:
-    """What the request asks for, and the image's VOLUMEs for which it asks nothing.
+def requested_mounts(
+    config: ContainerConfig, image_volumes: Iterable[str], inherited: Iterable[MountRequest] = ()
+) -> tuple[MountRequest, ...]:
+    """What the request asks for, then what is inherited from other containers, then the image's VOLUMEs.
+
+    The first that claims a target has it.
 
     Raises:
         InvalidArgument: a target that is none, or one that is claimed twice.
@@ -34,6 +38,10 @@ def requested_mounts(config: ContainerConfig, image_volumes: Iterable[str]) -> t
             raise InvalidArgument(f"duplicate mount point: {request.target}")
         targets.add(request.target)
         _validate(request)
+    for request in inherited:
+        if request.target not in targets:
+            requests.append(request)
+            targets.add(request.target)
     for target in image_volumes:
         # An image is hostile: a VOLUME that is no proper target means nothing, rather than a path of ours.
         clean = posixpath.normpath(target)
@@ -74,6 +82,12 @@ def _validate(request: MountRequest) -> None:
     if request.propagation and request.propagation not in _PROPAGATIONS:
         allowed = ", ".join(_PROPAGATIONS)
         raise InvalidArgument(f"mount {request.target}: propagation {request.propagation!r} is not one of {allowed}")
+    if request.read_only_recursive and not (request.read_only and request.recursive):
+        raise InvalidArgument(f"mount {request.target}: bind-recursive=readonly needs readonly")
+    if request.subpath and (request.kind is not MountKind.VOLUME or not _is_below(request.subpath)):
+        raise InvalidArgument(
+            f"mount {request.target}: volume-subpath {request.subpath!r} is not a relative path inside a volume"
+        )
     if request.kind is MountKind.TMPFS:
         for option in request.options:
             name, sign, _ = option.partition("=")
@@ -92,15 +106,19 @@ def _validate(request: MountRequest) -> None:
             )
 
 
+def _is_below(path: str) -> bool:
+    return not path.startswith("/") and "\0" not in path and ".." not in path.split("/")
+
+
 def make_mount(request: MountRequest, volumes: Volumes, host: Host, *, anonymous: bool) -> Mount:
     """Make the bind source or the volume if it is missing, and give the mount as the container will have it."""
     if request.kind is MountKind.TMPFS:
         options = ("nosuid", "nodev", *request.options, *(("ro",) if request.read_only else ()))
         return Mount(target=request.target, source="tmpfs", type="tmpfs", options=options)
     options = (
-        "rbind",
+        "rbind" if request.recursive else "bind",
         request.propagation or "rprivate",
-        *_access(request.read_only, host),
+        *_access(request, host),
         *request.options,
     )
     if request.kind is MountKind.BIND:
@@ -116,14 +134,18 @@ def make_mount(request: MountRequest, volumes: Volumes, host: Host, *, anonymous
         options=options,
         volume=volume.name,
         driver=volume.driver,
+        subpath=request.subpath,
     )
 
 
-def _access(read_only: bool, host: Host) -> tuple[str, ...]:
+def _access(request: MountRequest, host: Host) -> tuple[str, ...]:
     """Read-only means also what is mounted below a bind, where the kernel can (mount_setattr(2), 5.12)."""
-    if not read_only:
+    if not request.read_only:
         return ("rw",)
-    return ("ro", "rro") if host.recursive_read_only else ("ro",)
+    if request.read_only_recursive and not host.recursive_read_only:
+        raise Unsupported(f"mount {request.target}: bind-recursive=readonly needs Linux 5.12")
+    recursively = request.recursive and request.read_only_recursive is not False and host.recursive_read_only
+    return ("ro", "rro") if recursively else ("ro",)
 
 
 def copy_up(rootfs: Path, mount: Mount, volumes: Volumes, container_id: str) -> None:
@@ -139,5 +161,5 @@ def copy_up(rootfs: Path, mount: Mount, volumes: Volumes, container_id: str) -> 
 
 
 def needs_copy_up(request: MountRequest, volume: Volume) -> bool:
-    """Only a volume that never held anything takes the image's data."""
-    return volume.fresh and request.copy_up
+    """Only a volume that never held anything takes the image's data, and only as a whole."""
+    return volume.fresh and request.copy_up and not request.subpath

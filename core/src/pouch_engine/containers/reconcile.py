@@ -13,7 +13,7 @@ from pouch_hookspecs.errors import PouchError
 from pouch_hookspecs.hooks import IsolationHooks, StorageHooks
 from pouch_linux.pidfd import process_start_time
 
-from . import ended, remove, restarts, teardown, update
+from . import ended, remove, restarts, staging, teardown, update
 from .context import Context
 from .record import Container, Intent, Pid, Status
 
@@ -54,8 +54,6 @@ def _mend(context: Context, container: Container) -> None:
         _mend_start(context, container)
     elif container.state.running:
         _mend_run(context, container)
-    elif container.state.status is Status.RESTARTING:
-        restarts.consider(context, container)
     else:
         _mend_ended(context, container)
 
@@ -76,10 +74,13 @@ def _mend_start(context: Context, container: Container) -> None:
         return
     log.info("container %s was half started: undoing it", container.name)
     teardown.tear_down(context, container)
-    status = Status.CREATED if container.state.status is Status.CREATED else Status.EXITED
+    before = container.state.status
+    status = before if before in (Status.CREATED, Status.RESTARTING) else Status.EXITED
     context.table.update_state(
         container.id, intent=Intent.NONE, status=status, error="the daemon ended while it was being started"
     )
+    if status is Status.RESTARTING:
+        restarts.resume(context, container.id)
 
 
 def _mend_run(context: Context, container: Container) -> None:
@@ -125,10 +126,13 @@ def _mend_ended(context: Context, container: Container) -> None:
     if container.state.kept_at_end and container.config.auto_remove:
         remove.finish(context, context.table.update(container.id, intent=Intent.REMOVING, remove_volumes=True))
         return
-    if container.state.started_at is None:
-        return
     if context.bundle(container.id).exists():
         teardown.tear_down(context, container)
+    if container.state.status is Status.RESTARTING:
+        restarts.resume(context, container.id)
+        return
+    if container.state.started_at is None:
+        return
     if container.config.restart_policy.name == "always":
         container = context.table.update_state(container.id, stopped_by_user=False)
     restarts.consider(context, container)
@@ -159,6 +163,9 @@ def _remove_orphans(context: Context) -> None:
             if directory.name not in known:
                 log.info("removing %s, which belongs to no container", directory)
                 shutil.rmtree(directory, ignore_errors=True)
+    for directory in (context.run / "mounts").iterdir():
+        if directory.name not in known:
+            staging.unstage(directory)
     own = {context.plugins_run_dir(container_id).name for container_id in known}
     for directory in (context.run / "own").iterdir():
         if directory.name not in own:

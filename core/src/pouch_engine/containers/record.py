@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pydantic import Field, JsonValue
 
-from pouch_hookspecs import ContainerConfig, Model, Mount, Resources
+from pouch_hookspecs import ContainerConfig, IdMappings, Model, Mount, Resources
 from pouch_linux.pidfd import ProcessIdentity
 
 
@@ -134,6 +134,7 @@ class Container(Model):
         adjusted: limits that enhancements set at the last start; those that they leave alone are None.
         updating: the limits that an update was about to put in force; None: none is under way.
         mounts: volumes and binds.
+        id_mappings: of its user namespace; empty: it has none.
         anonymous_volumes: made for this container alone.
         enhancements: in order.
         owners: claim → enhancement, of the last start.
@@ -158,6 +159,7 @@ class Container(Model):
     adjusted: Resources = Resources()
     updating: Resources | None = None
     mounts: tuple[Mount, ...] = ()
+    id_mappings: IdMappings = IdMappings()
     anonymous_volumes: tuple[str, ...] = ()
     enhancements: tuple[Enhancement, ...] = ()
     owners: Mapping[str, str] = Field(default_factory=dict)

@@ -35,11 +35,16 @@ def remove(context: Context, container_id: str, *, force: bool, volumes: bool) -
             container = context.table.get(container_id)
             if container.state.running:
                 raise Conflict(f"container {container.name} was started meanwhile")
-            state = container.state.model_copy(update={"status": Status.REMOVING})
-            container = context.table.update(container_id, state=state, intent=Intent.REMOVING, remove_volumes=volumes)
-            finish(context, container)
+            begin_and_finish(context, container, volumes=volumes)
     except NotFound:
         return  # removed by somebody else meanwhile (--rm, another client): what was asked for is so
+
+
+def begin_and_finish(context: Context, container: Container, *, volumes: bool) -> None:
+    """Record the intent, then take everything away; the caller holds the lock. See `finish`."""
+    state = container.state.model_copy(update={"status": Status.REMOVING})
+    changes = {"state": state, "intent": Intent.REMOVING, "remove_volumes": volumes}
+    finish(context, context.table.update(container.id, **changes))
 
 
 def _end(context: Context, container: Container) -> None:

@@ -49,7 +49,16 @@ def consider(context: Context, container: Container, *, started: bool = True) ->
     context.table.update_state(
         container.id, status=Status.RESTARTING, restart_count=state.restart_count + 1, quick_ends=doublings + 1
     )
-    timer = threading.Timer(delay, _again_logged, (context, container.id))
+    _schedule(context, container.id, delay)
+
+
+def resume(context: Context, container_id: str) -> None:
+    """Start what the daemon before was about to start again; it has counted already."""
+    _schedule(context, container_id, FIRST_DELAY_SECONDS)
+
+
+def _schedule(context: Context, container_id: str, delay: float) -> None:
+    timer = threading.Timer(delay, _again_logged, (context, container_id))
     timer.daemon = True
     timer.start()
 

@@ -16,6 +16,7 @@ from pouch_hookspecs.errors import CommandNotExecutable, CommandNotFound, Confli
 from pouch_linux.paths import Root
 from pouch_linux.pidfd import process_start_time
 
+from . import remove
 from .context import Context
 from .files import write_files
 from .record import Container, Intent, Pid, State, Status
@@ -34,7 +35,12 @@ def start(context: Context, container_id: str) -> bool:
         if container.state.status is Status.REMOVING:
             raise Conflict(f"container {container.name} is being removed")
         context.table.update_state(container_id, stopped_by_user=False, restart_count=0, quick_ends=0)
-        run(context, container_id)
+        try:
+            run(context, container_id)
+        except PouchError:
+            if container.config.auto_remove:  # it will never end, and so never be removed by its end
+                remove.begin_and_finish(context, context.table.get(container_id), volumes=True)
+            raise
     return True
 
 

@@ -166,12 +166,12 @@ class Containers:
     def delete(self, container_id: str) -> None:
         """Forget it; again is fine."""
         with self._guard:
+            with self._database.transaction() as connection:
+                connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))
             record = self._records.pop(container_id, None)
             if record is not None and self._names.get(record.name) == container_id:
                 del self._names[record.name]
             self._locks.pop(container_id, None)
-            with self._database.transaction() as connection:
-                connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))
 
     @staticmethod
     def _store(connection: sqlite3.Connection, record: Container, name: str | None) -> None:

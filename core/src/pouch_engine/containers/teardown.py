@@ -8,6 +8,7 @@ from functools import partial
 
 from .context import Context
 from .record import Container
+from .staging import unstage
 
 
 def tear_down(context: Context, container: Container) -> None:
@@ -26,6 +27,7 @@ def tear_down(context: Context, container: Container) -> None:
 
     attempt(partial(_stop_enhancements, context, container, attempt))
     attempt(lambda: context.runtime(container).runtime_delete(task=context.task(container), force=True))
+    attempt(partial(unstage, context.mounts_dir(container.id)))
     for mount in container.mounts:
         if mount.volume:
             attempt(partial(context.volumes.unmount, mount.volume, container.id))

@@ -249,6 +249,10 @@ class ImageStore:
                 self._catalog.remove(rows, image.id)
         return True
 
+    def layers_bytes(self) -> int:
+        """The size of all layers that are here, unpacked, each counted once."""
+        return sum(self._layers.sizes().values())
+
     def collect(self) -> list[str]:
         """Remove blobs and layers that no image, no snapshot and no lease needs any more.
 

@@ -6,6 +6,7 @@ call, and its late result is discarded.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter, defaultdict
@@ -132,6 +133,10 @@ class Participant:
     def _forget_stuck(self, future: Future[Any]) -> None:
         with self._lock:
             self._stuck.pop(future, None)
+        if not future.cancelled() and future.exception() is None:
+            descriptor = getattr(future.result(), "attach_fd", None)  # of an ExecHandle that nobody waits for
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 class HookCalls:

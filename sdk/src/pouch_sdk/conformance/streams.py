@@ -81,10 +81,12 @@ class Streams(Suite):
 
     def test_two_clients_see_the_same(self, harness: RuntimeHarness) -> None:
         """Each attached client gets all the output since it came."""
-        container = harness.container(["seq", "1", "2000"])
+        container = harness.container(["sh", "-c", "read a; read b; seq 1 2000"], stdin=True)
         container.create()
         with container.attach() as first, container.attach() as second:
             container.start()
+            for client in (first, second):  # a connection may wait for a moment to be accepted
+                client.send(b"here\n")
             assert first.read_all() == second.read_all() == b"".join(b"%d\n" % n for n in range(1, 2001))
 
     def test_client_that_comes_and_goes(self, harness: RuntimeHarness) -> None:

@@ -54,6 +54,11 @@ def status_text(state: State, now: datetime) -> str:
             return "Dead"
 
 
+def shown_as_running(state: State) -> bool:
+    """Docker counts a container that is about to be started again among the running ones."""
+    return state.running or state.status is Status.RESTARTING
+
+
 def _seconds_between(begin: datetime | None, end: datetime) -> float:
     return max(0.0, (end - begin).total_seconds()) if begin else 0.0
 
@@ -152,7 +157,7 @@ def _state(state: State) -> dict[str, Any]:
     init = state.init or state.supervised
     return {
         "Status": str(state.status),
-        "Running": state.running,
+        "Running": shown_as_running(state),
         "Paused": state.status is Status.PAUSED,
         "Restarting": state.status is Status.RESTARTING,
         "OOMKilled": state.oom_killed,
