@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from importlib.metadata import entry_points
+from pathlib import Path
 
+import pytest
 from pydantic import BaseModel
 
+from pouch_engine.cli import container_flags
 from pouch_engine.cli.catalogue import COMMANDS
 from pouch_engine.cli.flags import Command, Flag
 from pouch_hookspecs import PROJECT, ROLES, CommonHooks, declaration
@@ -72,3 +77,33 @@ def _flag(flag: Flag) -> str:
     metavar = f" {flag.metavar}" if flag.metavar else ""
     default = "" if flag.default in (None, False, "", 0) else f"`{flag.default}`"
     return f"| `{flag.label()}{metavar}` | {default} | {flag.help.replace('|', chr(92) + '|')} |"
+
+
+def run_flags() -> str:
+    """Every flag of `run`, its meaning, and the cgroup versions on which a test shows it."""
+    tested = _tested_versions()
+    lines = ["| flag | | tested on cgroups |", "|---|---|---|"]
+    for flag in sorted(container_flags.RUN, key=lambda flag: flag.name):
+        versions = ", ".join(f"v{version}" for version in sorted(tested.get(flag.name, ())))
+        first, _, rest = _flag(flag).removesuffix(" |").split(" | ", 2)
+        default = f" (default: `{flag.default}`)" if isinstance(flag.default, str) else ""
+        lines.append(f"{first} | {rest}{default} | {versions} |")
+    return "\n".join(lines) + "\n"
+
+
+def _tested_versions() -> dict[str, set[int]]:
+    """Flag → versions, by the marker `flag` of the integration tests; they are collected, not run."""
+    found: dict[str, set[int]] = {}
+
+    class Collected:
+        def pytest_collection_finish(self, session: pytest.Session) -> None:
+            for marker in (marker for item in session.items for marker in item.iter_markers("flag")):
+                for name in marker.args:
+                    found.setdefault(name, set()).update(marker.kwargs.get("versions", (1, 2)))
+
+    tests = Path(__file__).parent.parent / "tests/integration"
+    with redirect_stdout(io.StringIO()):
+        code = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", str(tests)], plugins=[Collected()])
+    if code != 0:
+        raise RuntimeError(f"the tests in {tests} can not be collected: exit code {code}")
+    return found

@@ -9,7 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.cgroup_files import V2
 from tests.pouchd import REPOSITORY, Daemon
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`flag` says which flags of `run` a test is about, and where it can run; docs/run.md is made from it."""
+    config.addinivalue_line("markers", "flag(*names, versions=(1, 2)): flags of run; cgroup versions (hybrid is 1)")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What the other cgroup version is needed for is not run here."""
+    here = 2 if V2 else 1
+    for marker in item.iter_markers("flag"):
+        if here not in marker.kwargs.get("versions", (1, 2)):
+            pytest.skip(f"this host has cgroup version {here}")
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pouch_linux.mounts import unmount_tree
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 POUCH = Path(sys.executable).with_name("pouch")
@@ -42,10 +44,17 @@ class Daemon:
         """Write pouchd.toml; takes effect at the next start."""
         self.config_path.write_text(f'cgroup-parent = "{self.cgroup}"\n{text}')
 
-    def start(self, *arguments: str, environment: dict[str, str] | None = None) -> None:
-        """Start it and wait until it serves."""
+    def start(
+        self,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        before: Sequence[str] = (),
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        """Start it and wait until it serves; `before`: a command that becomes the one after it."""
         read, write = os.pipe()
         command: list[str | Path] = [
+            *before,
             self.python,
             "-I",
             "-m",
@@ -59,7 +68,7 @@ class Daemon:
         with (self.root_dir / "pouchd.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command,
-                pass_fds=(write,),
+                pass_fds=(write, *pass_fds),
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **(environment or {})},
@@ -175,10 +184,11 @@ class Daemon:
             self.stop()
         remains = [line for line in self.remains() if not line.startswith("file ")]
         for directory in (self.run_dir, self.root_dir):
+            unmount_tree(directory)  # private mounts of their own, where the host's mounts are shared
             shutil.rmtree(directory)
         for hierarchy in Path("/sys/fs/cgroup").glob(f"*{self.cgroup}"):
             hierarchy.rmdir()
-        assert remains == []
+        assert remains == [], remains
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -268,3 +268,37 @@ def test_rename_and_top(docker: Docker) -> None:
     docker("run", "-d", "--name", "old", "busybox", "sleep", "1000")
     assert docker("rename", "old", "new").returncode == 0
     assert "sleep 1000" in docker("top", "new").stdout
+
+
+def test_pause_and_restart(docker: Docker) -> None:
+    """A container is frozen, goes on, and is started anew."""
+    docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    assert docker("pause", "box").stdout == "box\n"
+    assert "(Paused)" in docker("ps").stdout
+    assert docker("unpause", "box").stdout == "box\n"
+    assert docker("restart", "-t", "0", "box").stdout == "box\n"
+    assert docker("inspect", "-f", "{{.State.Status}}", "box").stdout == "running\n"
+
+
+def test_update_and_stats(docker: Docker) -> None:
+    """Docker's own sums from our figures: memory of its limit, processes."""
+    docker("run", "-d", "--name", "box", "-m", "64m", "busybox", "sleep", "1000")
+    updated = docker("update", "-m", "128m", "--memory-swap", "256m", "--restart", "on-failure:3", "box")
+    assert updated.stdout == "box\n", updated.stderr
+    stats = docker("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}} {{.PIDs}}", "box").stdout
+    assert stats.startswith("box ")
+    assert stats.endswith("/ 128MiB 1\n")
+    policy = docker("inspect", "-f", "{{json .HostConfig.RestartPolicy}}", "box").stdout
+    assert json.loads(policy) == {"Name": "on-failure", "MaximumRetryCount": 3}
+
+
+def test_top_rename_and_prune(docker: Docker) -> None:
+    """The small ones."""
+    docker("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    assert "sleep 1000" in docker("top", "box").stdout
+    assert docker("rename", "box", "other").returncode == 0
+    assert docker("ps", "--format", "{{.Names}}").stdout == "other\n"
+    assert docker("port", "other").stdout == ""
+    stopped = docker("create", "busybox").stdout.strip()
+    assert stopped in docker("container", "prune", "-f").stdout
+    assert docker("ps", "-a", "--format", "{{.Names}}").stdout == "other\n"

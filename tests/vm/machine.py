@@ -250,4 +250,6 @@ class Machine:
 
 def _mounts_above(path: Path) -> list[str]:
     """The mount points on the way to a path, without the root."""
-    return [str(parent) for parent in [*reversed(path.parents), path] if parent != Path("/") and parent.is_mount()]
+    mounted = {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()} - {"/"}
+    path = path.resolve()
+    return [str(parent) for parent in (*reversed(path.parents), path) if str(parent) in mounted]

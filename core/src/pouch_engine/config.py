@@ -120,8 +120,8 @@ class Config(Section):
     Attributes:
         default_runtime: the handler of containers that name none.
         default_storage: the storage handler; empty takes the first of overlay and copy that works here.
-        cgroup_driver: who makes containers' cgroups: `cgroupfs` (the runtime), `systemd`, or `auto`: systemd where it runs
-            the host and cgroups are of version 2.
+        cgroup_driver: who makes containers' cgroups: `cgroupfs` (the runtime), `systemd`, or `auto`: systemd where it
+            runs the host and cgroups are of version 2.
         cgroup_parent: where containers' cgroups are made: a path, with the driver systemd a slice; empty: `/pouch` or
             `pouch.slice`.
         stop_timeout_seconds: between the stop signal and SIGKILL.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import fcntl
 import logging
 import os
@@ -18,12 +19,13 @@ from pathlib import Path
 
 from pouch_hookspecs.errors import PouchError
 
-from . import __version__
+from . import __version__, directories
 from .api.application import Server
 from .config import DEFAULT_CONFIG, DEFAULT_ROOT, DEFAULT_RUN, load_config
 from .containers import restarts
 from .containers.record import Status
 from .engine import Engine
+from .service_manager import ServiceManager, inherited_sockets
 
 log = logging.getLogger("pouchd")
 
@@ -39,6 +41,9 @@ EXIT_IN_USE = 4
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the daemon until a signal (or idleness) ends it; the exit code is for the shell."""
+    if arguments is None and not sys.flags.isolated:  # PYTHONPATH and the like have no say in which code runs
+        os.execv(sys.executable, [sys.executable, "-I", "-m", "pouch_engine.daemon", *sys.argv[1:]])  # noqa: S606
+    faulthandler.enable()  # the watchdog's SIGABRT shall tell where each thread was
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.DEBUG if options.debug else logging.INFO,
@@ -56,12 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with contextlib.ExitStack() as held:
             for directory in (options.root, options.run):
-                directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+                directories.prepare(directory)
             lock = _lock(options.root)
             if isinstance(lock, str):
                 print(f"pouchd: another daemon (pid {lock}) uses {options.root}", file=sys.stderr)  # noqa: T201
                 return EXIT_IN_USE
             held.callback(os.close, lock)
+            for directory in (options.root, options.run):
+                directories.keep_mounts_private(directory)
             asyncio.run(_serve(options))
     except PouchError as error:
         print(f"pouchd: {error}", file=sys.stderr)  # noqa: T201
@@ -103,24 +110,56 @@ def _lock(root: Path) -> int | str:
 
 async def _serve(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
+    ended, reload = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    manager, sockets = ServiceManager(), inherited_sockets()
     config = load_config(options.config)
     engine = await asyncio.to_thread(Engine, config, options.root, options.run, no_plugins=options.no_plugins)
     try:
         await asyncio.to_thread(engine.begin)
-        server = Server(engine, options.socket or options.run / "pouch.sock", group=options.group)
+        server = Server(engine, options.socket or options.run / "pouch.sock", group=options.group, inherited=sockets)
         await server.start()
-        log.info("pouchd %s serves %s", __version__, server.path)
+        status = f"pouchd {__version__} serves {', '.join(server.addresses)}"
+        log.info("%s", status)
         _tell_ready(options.ready_fd)
-        idle = asyncio.create_task(_watch_idle(engine, server, ended)) if options.autostarted else None
+        manager.ready(status)
+        beside = [_reload(engine, reload, manager, status)]
+        if options.autostarted:
+            beside.append(_watch_idle(engine, server, ended))
+        if manager.watchdog_seconds is not None:
+            beside.append(_show_life(engine, manager, manager.watchdog_seconds / 3))
+        tasks = [asyncio.create_task(each) for each in beside]
         await ended.wait()
-        if idle is not None:
-            idle.cancel()
+        manager.stopping()
+        for task in tasks:
+            task.cancel()
         await server.stop()
     finally:
         await asyncio.to_thread(engine.close)
+
+
+async def _reload(engine: Engine, asked: asyncio.Event, manager: ServiceManager, status: str) -> None:
+    """On SIGHUP, have every plugin look at the host anew: what was installed meanwhile comes into service."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        manager.reloading()
+        await asyncio.to_thread(engine.registry.check_all)
+        log.info("plugins have looked at the host anew")
+        manager.ready(status)
+
+
+async def _show_life(engine: Engine, manager: ServiceManager, interval: float) -> None:
+    """Tell the watchdog that this loop turns and the engine works; it hears nothing when one of them hangs."""
+    while True:
+        try:
+            await asyncio.to_thread(engine.require_life)
+            manager.alive()
+        except PouchError as error:
+            log.error("no sign of life for the watchdog: %s", error)
+        await asyncio.sleep(interval)
 
 
 def _tell_ready(fd: int | None) -> None:

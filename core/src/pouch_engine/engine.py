@@ -6,19 +6,24 @@ Names of containers may be full ids, unique prefixes of ids, or names. Errors ar
 from __future__ import annotations
 
 import socket
-from concurrent.futures import Future
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
-from pouch_hookspecs import ContainerConfig, Size, TaskProcess
+from pouch_hookspecs import Change, ContainerConfig, Size, TaskProcess
 from pouch_hookspecs.errors import Conflict, Unsupported
+from pouch_linux.view import PathStatus
 
 from .config import Config
 from .containers import (
+    archive,
     attach,
+    commit,
     create,
+    diff,
     ended,
     exec,
+    export,
     kill,
     pause,
     prune,
@@ -41,6 +46,7 @@ from .containers.stats import Sample
 from .containers.update import Update
 from .containers.waits import Exit
 from .events.bus import Events
+from .images.committing import Commit
 from .images.store import ImageStore
 from .plugins.registry import Registry
 from .volumes.store import Volumes
@@ -84,6 +90,14 @@ class Engine:
         self.registry.require_all()
         reconcile.reconcile(self._context)
         self._rotation = Rotation(self._context)
+
+    def require_life(self) -> None:
+        """Look whether the engine still does its work; does not return where something in it hangs.
+
+        Raises:
+            Unavailable: a thread of it has ended, or the database can not be used.
+        """
+        self._context.require_life()
 
     def close(self) -> None:
         """End all threads; containers run on."""
@@ -242,6 +256,75 @@ class Engine:
         if container.config.log_driver == "none":
             raise Unsupported(f"container {container.name} keeps no log", hint="it was created with --log-driver none")
         return LogFiles(self._context.log_path(container.id))
+
+    # files
+
+    def container_stat_path(self, name: str, path: str) -> PathStatus:
+        """Tell what is at a path in a container, whether it runs or not, as it sees it: volumes are in their places.
+
+        A link at the path's end is not followed, unless a slash comes after it.
+
+        Raises:
+            NotFound: there is nothing.
+        """
+        return archive.stat(self._context, self.container(name).id, path)
+
+    def container_read_archive(
+        self, name: str, path: str, archive_fd: int, on_status: Callable[[PathStatus], None]
+    ) -> None:
+        """Write what is at a path to a descriptor as a tar archive; its names begin with the path's last component.
+
+        Args:
+            name: which one.
+            path: inside; `DIRECTORY/.` gives names that begin with `./`.
+            archive_fd: stays the caller's.
+            on_status: hears what is at the path before anything is written.
+
+        Raises:
+            NotFound: there is nothing.
+        """
+        archive.read(self._context, self.container(name).id, path, archive_fd, on_status)
+
+    def container_write_archive(
+        self, name: str, path: str, archive_fd: int, *, keep_kinds: bool = False, as_user: bool = False
+    ) -> None:
+        """Unpack a tar archive, plain or compressed, into a directory of a container.
+
+        Args:
+            name: which one.
+            path: a directory that exists; links are followed inside.
+            archive_fd: read to its end; stays the caller's.
+            keep_kinds: refuse to put a file in the place of a directory, or the other way round.
+            as_user: all belongs to the container's user where it has one; else owners are the archive's.
+
+        Raises:
+            NotFound: there is no such path.
+            InvalidArgument: it is no directory, or the archive is none.
+            PermissionDenied: it is read-only for the container.
+        """
+        archive.write(self._context, self.container(name).id, path, archive_fd, keep_kinds=keep_kinds, as_user=as_user)
+
+    def container_export(self, name: str, archive_fd: int) -> None:
+        """Write the root file system to a descriptor as a tar archive, without what is mounted in it."""
+        export.export(self._context, self.container(name).id, archive_fd)
+
+    def container_diff(self, name: str) -> tuple[Change, ...]:
+        """List what differs from the image, sorted by path."""
+        return diff.diff(self._context, self.container(name).id)
+
+    def container_commit(self, name: str, wanted: Commit, *, freeze: bool = True) -> str:
+        """Make an image of a container's image and what the container has changed; gives its id.
+
+        Args:
+            name: which one.
+            wanted: see `Commit`.
+            freeze: pause a running container meanwhile.
+
+        Raises:
+            Conflict: its image was removed.
+            InvalidArgument: a name or change is wrong.
+        """
+        return commit.commit(self._context, self.container(name).id, wanted, freeze=freeze)
 
     def container_isolation(self, name: str) -> dict[str, dict[str, object]]:
         """What each enhancement does for a container, for `inspect`: handler → report, options, asked."""

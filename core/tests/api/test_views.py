@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pouch_engine.api.requests import read_create
-from pouch_engine.api.views.containers import inspected, listed, processes, status_text
+from pouch_engine.api.views.containers import inspected, listed, status_text
 from pouch_engine.api.views.events import event_document
+from pouch_engine.api.views.processes import processes
 from pouch_engine.api.views.times import ZERO, duration, timestamp
 from pouch_engine.containers.record import Command, Container, State, Status
 from pouch_hookspecs import ContainerConfig, Event, Mount, TaskProcess

@@ -133,6 +133,25 @@ def test_doctor_tells_a_check_that_failed(enhancement: Callable[..., str], regis
     assert "on fire" in finding["why"]
 
 
+def test_doctor_insists_on_a_runtime_of_the_configuration(registry: RegistryFactory) -> None:
+    """One whose command is not there is an error."""
+    found = registry("[runtimes.mine]\ndriver = 'runc'\ncommand = '/no/such/runc'").doctor()
+    assert [finding["level"] for finding in found if finding["what"] == "/no/such/runc"] == ["error"]
+
+
+def test_doctor_does_not_insist_on_a_runtime_that_nobody_wants(site: Site, registry: RegistryFactory) -> None:
+    """An installed driver whose command is not there, and not configured, is told as information."""
+    source = """
+        from pouch_runc import RuncRuntime, RuncOptions
+        class Options(RuncOptions):
+            command: str = "/no/such/runtime"
+        class Plugin(RuncRuntime):
+            Options = Options
+    """
+    site.add("example-spare", {"runtime": {"spare": "site_spare:Plugin"}}, {"site_spare": source})
+    assert [f["level"] for f in registry().doctor() if f["what"] == "/no/such/runtime"] == ["info"]
+
+
 def test_doctor_tells_a_broken_plugin_once(site: Site, registry: RegistryFactory) -> None:
     """With what to do; its handler says nothing new."""
     site.add("example-p", {"isolation": {"p": "site_p:Plugin"}}, {"site_p": "raise ValueError"})

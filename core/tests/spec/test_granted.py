@@ -125,9 +125,13 @@ def test_oom_score_that_is_not_granted() -> None:
 
 
 def test_oom_score_that_is_granted() -> None:
-    """As it is; none where none was asked for."""
+    """As it is."""
     assert process(oom_score_adj=-500)["oomScoreAdj"] == -500
-    assert "oomScoreAdj" not in process()
+
+
+def test_oom_score_that_nobody_asked_for() -> None:
+    """The kernel's default, not the daemon's own, which a service manager may have lowered."""
+    assert process()["oomScoreAdj"] == 0
 
 
 @pytest.mark.parametrize("score", [-1001, 1001, 10**12])

@@ -8,7 +8,6 @@ the host must have happened before; afterwards no module is imported, because it
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import sys
@@ -20,6 +19,7 @@ from pouch_linux import _libc, mounts
 from pouch_linux.mounts import MountAttribute, MountFlag
 from pouch_linux.paths import Root
 
+_CLONE_NEWUSER = 0x10000000
 _PR_SET_NO_NEW_PRIVS = 38
 # CHOWN, DAC_OVERRIDE, FOWNER, FSETID, MKNOD and SETFCAP.
 _CAPABILITIES = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 27 | 1 << 31
@@ -37,11 +37,13 @@ class JailMount:
         source: path on the host; empty: an empty tmpfs that can't be written.
         target: path inside; made when it is missing, never outside.
         read_only: it and all that is mounted below.
+        subpath: what of the source is meant; links are resolved inside the source.
     """
 
     source: str
     target: str
     read_only: bool = False
+    subpath: str = ""
 
 
 def enter_root(root: str, inside: Sequence[JailMount] = (), *, read_only: bool = False) -> None:
@@ -63,7 +65,7 @@ def enter_root(root: str, inside: Sequence[JailMount] = (), *, read_only: bool =
 
 def _mount_inside(tree: Root, wanted: JailMount) -> None:
     # Both ends are descriptors: no link that is put into the way later changes what they are.
-    source = os.open(wanted.source, os.O_PATH | os.O_CLOEXEC) if wanted.source else -1
+    source = _open_source(wanted)
     try:
         if source < 0 or stat.S_ISDIR(os.fstat(source).st_mode):
             tree.mkdirs(wanted.target)
@@ -88,21 +90,43 @@ def _mount_inside(tree: Root, wanted: JailMount) -> None:
             os.close(mounted)
 
 
-def enter_namespace(namespace: int) -> None:
+def _open_source(wanted: JailMount) -> int:
+    if wanted.source and wanted.subpath:
+        with Root(wanted.source) as source:
+            return source.open(wanted.subpath, os.O_PATH)
+    return os.open(wanted.source, os.O_PATH | os.O_CLOEXEC) if wanted.source else -1
+
+
+def enter_namespace(namespace: int, user_namespace: int | None = None, *, bare: bool = False) -> None:
     """Makes a private copy of another process's mount namespace this process's own, without what is the kernel's in it.
 
-    `namespace` is a descriptor of /proc/PID/ns/mnt; it is closed. The copy keeps the file systems alive when the
-    process has ended. Raises OSError.
+    The copy keeps the file systems alive when the process has ended. Raises OSError.
+
+    Args:
+        namespace: a descriptor of /proc/PID/ns/mnt; it is closed.
+        user_namespace: of the same process where it is not this one's, and is entered as its root: owners are then
+            those that the process sees; it is closed.
+        bare: only the root file system, without what is mounted in it. Needs Linux 5.2 (ENOSYS).
     """
     own_proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if user_namespace is not None:
+        _libc.setns(user_namespace, _CLONE_NEWUSER)
+        os.close(user_namespace)
+        os.setgroups(())
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
     _libc.setns(namespace, _libc.CLONE_NEWNS)
     os.close(namespace)
     _libc.unshare(_libc.CLONE_NEWNS)
     mounts.mount(None, "/", flags=MountFlag.REC | MountFlag.PRIVATE)
-    try:
+    if bare:
+        alone = _libc.open_tree(b"/", _libc.OPEN_TREE_CLONE)
+        os.fchdir(alone)
+        os.close(alone)
+        os.chroot(".")
+    else:
         _hide_kernel_filesystems(own_proc)
-    finally:
-        os.close(own_proc)
+    os.close(own_proc)
     _give_up_rights()
 
 
@@ -117,15 +141,13 @@ def _hide_kernel_filesystems(own_proc: int) -> None:
 
 
 def _hide(target: str) -> None:
-    try:
-        mounts.unmount(target)
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-    # Mounts that came from another user namespace are locked together, and unmount says EINVAL: cover them.
-    with suppress(FileNotFoundError):
-        if mounts.filesystem_type(target) in _KERNEL_FILESYSTEMS and os.path.isdir(target):
-            mounts.mount("tmpfs", target, "tmpfs", MountFlag.RDONLY)
+    """Takes a mount away and puts an empty one in its place that can't be written: nothing shall seem to be written to
+    what the container can't see.
+    """
+    mounts.unmount(target)
+    # Somebody may move directories meanwhile: then something else is covered, in this copy alone.
+    with suppress(FileNotFoundError, NotADirectoryError):
+        mounts.mount("tmpfs", target, "tmpfs", MountFlag.RDONLY)
 
 
 def _give_up_rights() -> None:

@@ -33,12 +33,14 @@ class View:
 
     Attributes:
         namespace: a descriptor of /proc/PID/ns/mnt, which stays the caller's; None: see `root`.
+        user_namespace: the same of /proc/PID/ns/user, where that is not the caller's own; owners are as seen there.
         root: the directory that is to be the root.
         mounts: what is mounted in it, in this order.
         read_only: the root itself can't be written.
     """
 
     namespace: int | None = None
+    user_namespace: int | None = None
     root: str = ""
     mounts: tuple[JailMount, ...] = ()
     read_only: bool = False
@@ -102,7 +104,9 @@ def read_path(view: View, path: str, archive_fd: int, on_status: Callable[[PathS
 
 
 def export_root(view: View, archive_fd: int) -> None:
-    """Writes the whole tree to a descriptor as `read_path` does; its names are relative to the root."""
+    """Writes the root file system to a descriptor as `read_path` does, without what is mounted in it; its names are
+    relative to the root. Raises ViewError.
+    """
     with _child(view, archive_fd, operation="export", path="/") as said:
         _next(said)
 
@@ -125,13 +129,13 @@ def write_path(
 def _child(view: View, archive: int, **order: Any) -> Iterator[IO[bytes]]:
     """The child at work, and what it says. Its descriptors are the archive (0), its words (1) and complaints (2)."""
     order |= {"root": view.root, "mounts": [asdict(each) for each in view.mounts], "read_only": view.read_only}
-    order["namespace"] = view.namespace
+    order |= {"namespace": view.namespace, "user_namespace": view.user_namespace}
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _BOOTSTRAP, _PACKAGES, json.dumps(order)],
         stdin=archive,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        pass_fds=() if view.namespace is None else (view.namespace,),
+        pass_fds=[each for each in (view.namespace, view.user_namespace) if each is not None],
         cwd="/",
         env={"LC_ALL": "C.UTF-8"},
         start_new_session=True,

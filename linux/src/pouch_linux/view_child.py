@@ -29,7 +29,7 @@ def main() -> NoReturn:
         _limit_resources()
         operation = _prepared(order["operation"], at)
         if order["namespace"] is not None:
-            enter_namespace(order["namespace"])
+            enter_namespace(order["namespace"], order["user_namespace"], bare=order["operation"] == "export")
         else:
             enter_root(order["root"], [JailMount(**each) for each in order["mounts"]], read_only=order["read_only"])
         with Root("/") as root:

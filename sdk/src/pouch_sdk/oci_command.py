@@ -349,7 +349,8 @@ class OciCommandRuntime:
         except RuntimeFailed as error:
             self._require_running(task)
             try:
-                self._update(task, self.update_document(task.model_copy(update={"resources": resources}), task.resources))
+                changed = task.model_copy(update={"resources": resources})
+                self._update(task, self.update_document(changed, task.resources))
             except PouchError as second:
                 error.add_note(f"and the limits before could not be put in force again: {second}")
             raise

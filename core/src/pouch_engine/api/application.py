@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from . import attach, containers, events, execs, images, pouch, prune, stats, system, updates, volumes
+from . import archive, attach, containers, events, execs, images, pouch, prune, stats, system, updates, volumes
 from .activity import Activity
 from .endless import Endless
 from .errors import Handler, answer_errors
@@ -31,6 +33,7 @@ ROUTES = (
     *stats.ROUTES,
     *updates.ROUTES,
     *prune.ROUTES,
+    *archive.ROUTES,
     *attach.ROUTES,
     *execs.ROUTES,
     *images.ROUTES,
@@ -95,16 +98,18 @@ class Server:
         engine: stays the caller's to close, after `stop`.
         path: of the socket; its directory is made if it is missing.
         group: may use it besides root; empty: nobody may.
+        inherited: listening sockets from a service manager, served besides; one at `path` takes our own's place.
     """
 
-    def __init__(self, engine: Engine, path: Path, *, group: str = "") -> None:
+    def __init__(self, engine: Engine, path: Path, *, group: str = "", inherited: Sequence[socket.socket] = ()) -> None:
         self.path = path
+        self._inherited = tuple(inherited)
         self._group = group
         self._app = create_application(engine)
         self._runner = web.AppRunner(
             self._app, handler_cancellation=True, access_log=None, shutdown_timeout=_ENDING_SECONDS
         )
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._listener: Listener | None = None
 
     async def start(self) -> None:
@@ -115,17 +120,27 @@ class Server:
             InvalidArgument: there is no such group, or the path is no place for a socket.
             PermissionDenied: the directory lets others replace the socket.
         """
-        self._listener = Listener(self.path, self._group)
+        sockets = list(self._inherited)
+        if str(self.path) not in self.addresses:
+            self._listener = Listener(self.path, self._group)
+            sockets.append(self._listener.socket)
         await self._runner.setup()
-        self._server = await asyncio.get_running_loop().create_unix_server(self._connected, sock=self._listener.socket)
+        for each in sockets:
+            self._servers.append(await asyncio.get_running_loop().create_unix_server(self._connected, sock=each))
 
     async def stop(self) -> None:
-        """Stop listening, end streams and waits, let other requests finish for a moment, and remove the socket."""
-        if self._server is not None:
-            self._server.close()
+        """Stop listening, end streams and waits, let other requests finish for a moment, and remove our own socket."""
+        for server in self._servers:
+            server.close()
         if self._listener is not None:
             self._listener.close()
         await self._runner.cleanup()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The paths that are served, or will be by `start`."""
+        inherited = tuple(str(each.getsockname()) for each in self._inherited)
+        return inherited if self._listener is None else (str(self.path), *inherited)
 
     @property
     def open_connections(self) -> int:

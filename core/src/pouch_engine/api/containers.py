@@ -15,7 +15,8 @@ from . import container_filters, queries
 from .keys import ENDLESS, ENGINE, WORKERS
 from .logs import container_logs
 from .requests import read_create
-from .views.containers import inspected, listed, processes, shown_as_running
+from .views.containers import inspected, listed, shown_as_running
+from .views.processes import chosen_columns, processes
 from .workers import received
 
 if TYPE_CHECKING:
@@ -151,11 +152,9 @@ def terminal_size(request: web.Request) -> Size:
 
 async def top_container(request: web.Request) -> web.Response:
     """GET /containers/{name}/top."""
-    arguments = request.query.get("ps_args", "")
-    if arguments not in ("", "-ef"):
-        raise InvalidArgument(f"ps arguments {arguments[:80]!r} are not supported: only -ef, which is the default")
+    columns = chosen_columns(request.query.get("ps_args", ""))
     found = await request.app[WORKERS].look(request.app[ENGINE].container_top, request.match_info["name"])
-    return web.json_response(processes(found))
+    return web.json_response(processes(found, columns))
 
 
 async def wait_container(request: web.Request) -> web.StreamResponse:

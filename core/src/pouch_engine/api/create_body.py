@@ -104,6 +104,8 @@ class BindOptions(Document):
     propagation: str = Field(default="", alias="Propagation")
     non_recursive: Truth = Field(default=False, alias="NonRecursive")
     create_mountpoint: Truth = Field(default=False, alias="CreateMountpoint")
+    read_only_non_recursive: Truth = Field(default=False, alias="ReadOnlyNonRecursive")
+    read_only_force_recursive: Truth = Field(default=False, alias="ReadOnlyForceRecursive")
 
 
 class DriverConfig(Document):
@@ -117,6 +119,7 @@ class VolumeOptions(Document):
     """Of a mount of type volume."""
 
     no_copy: Truth = Field(default=False, alias="NoCopy")
+    subpath: str = Field(default="", alias="Subpath")
     labels: Pairs = Field(default_factory=dict, alias="Labels")
     driver_config: DriverConfig = Field(default_factory=DriverConfig, alias="DriverConfig")
 
@@ -138,6 +141,13 @@ class Mount(Document):
     bind_options: BindOptions = Field(default_factory=BindOptions, alias="BindOptions")
     volume_options: VolumeOptions = Field(default_factory=VolumeOptions, alias="VolumeOptions")
     tmpfs_options: TmpfsOptions = Field(default_factory=TmpfsOptions, alias="TmpfsOptions")
+
+
+class HugepageLimit(Document):
+    """A limit of huge pages of one size (as in the OCI runtime spec; docker has none)."""
+
+    page_size: str = Field(alias="PageSize")
+    limit: Number = Field(alias="Limit")
 
 
 class Healthcheck(Document):
@@ -213,6 +223,8 @@ class HostConfig(Document):
     device_cgroup_rules: Texts = Field(default=(), alias="DeviceCgroupRules")
     device_requests: tuple[Any, ...] = Field(default=(), alias="DeviceRequests")
     ulimits: tuple[Ulimit, ...] = Field(default=(), alias="Ulimits")
+    hugepage_limits: tuple[HugepageLimit, ...] = Field(default=(), alias="HugepageLimits")
+    allow_degraded: Truth = Field(default=False, alias="AllowDegraded")
     enable_lxcfs: Truth = Field(default=False, alias="EnableLxcfs")
     disk_quota: Pairs = Field(default_factory=dict, alias="DiskQuota")
     quota_id: str = Field(default="", alias="QuotaID")

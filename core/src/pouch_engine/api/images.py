@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from pouch_engine.images.references import parse_reference
-from pouch_engine.images.removal import ImageUser
+from pouch_engine.images.removal import ImageUser, Removed
 from pouch_engine.images.store import AddedImage
 from pouch_hookspecs.errors import NotFound, Unsupported
 
@@ -85,8 +85,12 @@ async def remove_image(request: web.Request) -> web.Response:
         force=queries.boolean(request, "force"),
         in_use=lambda image: users(engine, image),
     )
-    lines = [{"Untagged": line.untagged} if line.untagged else {"Deleted": line.deleted} for line in removed]
-    return web.json_response(lines)
+    return web.json_response(removed_lines(removed))
+
+
+def removed_lines(removed: Iterable[Removed]) -> list[dict[str, str]]:
+    """What was removed, in docker's words."""
+    return [{"Untagged": line.untagged} if line.untagged else {"Deleted": line.deleted} for line in removed]
 
 
 def users(engine: Engine, image: str) -> list[ImageUser]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 from pouch_hookspecs import MountKind, MountRequest
@@ -12,6 +13,9 @@ from .create_body import CreateBody, Mount
 _PROPAGATION = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 _WITHOUT_MEANING = ("z", "Z", "consistent", "cached", "delegated")
 """SELinux labels, and hints for docker's desktop products."""
+_REPLACE = ("dr", "rr")
+"""PouchContainer's: not the volume itself, but a directory of it, named by the target or at random."""
+_EXCLUSIVE = (("ro", "rw"), ("z", "Z"), _PROPAGATION, _REPLACE)
 
 
 def mount_requests(body: CreateBody) -> tuple[MountRequest, ...]:
@@ -49,8 +53,9 @@ def _bind(text: str, driver: str) -> MountRequest:
         raise InvalidArgument(f"invalid volume {text[:200]!r}: expected [SOURCE:]TARGET[:OPTIONS]")
     options = _bind_options(text, parts[2].split(",") if len(parts) == 3 else [])
     if parts[0].startswith("/"):
-        if "nocopy" in options:
-            raise InvalidArgument(f"invalid volume {text[:200]!r}: nocopy is for named volumes")
+        for option in ("nocopy", *_REPLACE):
+            if option in options:
+                raise InvalidArgument(f"invalid volume {text[:200]!r}: {option} is for named volumes")
         return MountRequest(
             kind=MountKind.BIND,
             source=parts[0],
@@ -65,17 +70,27 @@ def _bind(text: str, driver: str) -> MountRequest:
         target=parts[1],
         read_only="ro" in options,
         copy_up="nocopy" not in options,
+        propagation=next((option for option in options if option in _PROPAGATION), ""),
         driver=driver,
+        subpath=_replacement(options, parts[1]),
+        create_source=bool(set(options) & set(_REPLACE)),
     )
 
 
+def _replacement(options: list[str], target: str) -> str:
+    if "dr" in options:
+        return target.strip("/")
+    return secrets.token_hex(16) if "rr" in options else ""
+
+
 def _bind_options(text: str, options: list[str]) -> list[str]:
-    allowed = ("ro", "rw", "nocopy", *_PROPAGATION, *_WITHOUT_MEANING)
+    allowed = ("ro", "rw", "nocopy", *_PROPAGATION, *_REPLACE, *_WITHOUT_MEANING)
+    for group in _EXCLUSIVE:
+        if len(both := [option for option in options if option in group]) > 1:
+            raise InvalidArgument(f"invalid volume {text[:200]!r}: {both[0]} and {both[1]} exclude each other")
     for option in options:
         if option not in allowed:
-            raise InvalidArgument(
-                f"invalid volume {text[:200]!r}: option {option!r} is none of ro, rw, nocopy, {', '.join(_PROPAGATION)}"
-            )
+            raise InvalidArgument(f"invalid volume {text[:200]!r}: option {option!r} is none of {', '.join(allowed)}")
     return options
 
 
@@ -104,7 +119,22 @@ def _bind_mount(mount: Mount) -> MountRequest:
         read_only=mount.read_only,
         propagation=options.propagation,
         create_source=options.create_mountpoint,
+        recursive=not options.non_recursive,
+        read_only_recursive=_read_only_recursive(mount),
     )
+
+
+def _read_only_recursive(mount: Mount) -> bool | None:
+    options = mount.bind_options
+    if not (options.read_only_non_recursive or options.read_only_force_recursive):
+        return None
+    if options.read_only_non_recursive and options.read_only_force_recursive:
+        raise InvalidArgument(
+            f"invalid mount of {mount.target}: ReadOnlyNonRecursive and ReadOnlyForceRecursive exclude each other"
+        )
+    if not mount.read_only:
+        raise InvalidArgument(f"invalid mount of {mount.target}: bind-recursive=readonly and writable need readonly")
+    return options.read_only_force_recursive
 
 
 def _volume_mount(mount: Mount) -> MountRequest:
@@ -118,6 +148,7 @@ def _volume_mount(mount: Mount) -> MountRequest:
         driver=options.driver_config.name,
         driver_options=options.driver_config.options,
         labels=options.labels,
+        subpath=options.subpath,
     )
 
 

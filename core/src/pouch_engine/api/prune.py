@@ -14,7 +14,7 @@ from aiohttp import web
 from pouch_hookspecs.errors import Conflict, InvalidArgument, NotFound
 
 from . import queries
-from .images import users
+from .images import removed_lines, users
 from .keys import ENGINE, WORKERS
 from .queries import Filters
 
@@ -27,6 +27,7 @@ _CONTAINER_FILTERS = ("label", "label!", "until")
 _IMAGE_FILTERS = ("dangling", "label", "label!", "until")
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|m|s|ms|us|µs|ns))+", re.ASCII)
 _PART = re.compile(r"([0-9.]+)(h|ms|m|us|ns|s|µs)")
+_SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]+)?", re.ASCII)
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
@@ -61,8 +62,7 @@ def _prune_images(
             continue
         for name in image.names or (image.id,):
             with suppress(Conflict, NotFound):  # a container took it meanwhile, or it is gone
-                lines = engine.images.remove(name, in_use=lambda id_: users(engine, id_))
-                removed += [{"Untagged": line.untagged} if line.untagged else {"Deleted": line.deleted} for line in lines]
+                removed += removed_lines(engine.images.remove(name, in_use=lambda id_: users(engine, id_)))
     size = max(0, before - engine.images.layers_bytes())
     engine.events.emit("image", "prune", "", {"reclaimed": str(size)})
     return removed, size
@@ -101,8 +101,10 @@ def _until(text: str) -> float:
     """
     if _DURATION.fullmatch(text):
         return time.time() - sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    if _SECONDS.fullmatch(text):
+        return float(text)
     try:
-        return float(text) if re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", text) else datetime.fromisoformat(text).timestamp()
+        return datetime.fromisoformat(text).timestamp()
     except ValueError:
         raise InvalidArgument(
             f"invalid filter until={text[:80]!r}: expected a length of time such as 24h, seconds since 1970, or a time "

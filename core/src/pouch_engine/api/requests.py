@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -113,6 +114,8 @@ def _of_host(host: HostConfig) -> dict[str, Any]:
         "log_driver": host.log_config.type,
         "log_options": host.log_config.config,
         "options": plugin_options(host),
+        "volumes_from": host.volumes_from,
+        "allow_degraded": host.allow_degraded,
     }
 
 
@@ -141,7 +144,6 @@ def _refuse_unsupported(host: HostConfig) -> None:
             hint="use --network host",
         )
     given = {
-        "HostConfig.VolumesFrom": host.volumes_from,
         "HostConfig.Links": host.links,
         "HostConfig.StorageOpt": host.storage_opt,
         "HostConfig.DeviceRequests": host.device_requests,
@@ -199,16 +201,28 @@ def _security(host: HostConfig) -> dict[str, Any]:
         key, _, value = option.partition("=") if "=" in option else option.partition(":")
         if key == "no-new-privileges" and value in ("", "true", "false"):
             found["no_new_privileges"] = value != "false"
+        elif (key, value) == ("seccomp", "builtin"):
+            found[key] = ""
         elif key in ("seccomp", "apparmor") and value:
             found[key] = value
         elif key == "systempaths" and value == "unconfined":
             found |= {"masked_paths": (), "readonly_paths": ()}
-        elif (key, value) != ("label", "disable"):  # there are no labels to disable
+        elif key == "label" and value:
+            _judge_label(value)
+        else:
             raise InvalidArgument(
                 f"invalid security option {option[:80]!r}: expected no-new-privileges, seccomp=PROFILE, "
-                "apparmor=PROFILE, systempaths=unconfined or label=disable"
+                "apparmor=PROFILE, systempaths=unconfined or label=LABEL"
             )
     return found
+
+
+def _judge_label(label: str) -> None:
+    """Where the kernel has no SELinux, labels mean nothing, and are taken as docker takes them."""
+    if label != "disable" and os.path.isdir("/sys/fs/selinux"):
+        raise Unsupported(
+            f"security option label={label[:80]}: this engine sets no SELinux labels", hint="label=disable"
+        )
 
 
 def _rlimit(limit: Ulimit) -> Rlimit:
@@ -257,6 +271,7 @@ def resources_of(host: HostConfig) -> Resources:
         io_write_bytes_per_second=_throttles(host.blkio_device_write_bps),
         io_read_operations_per_second=_throttles(host.blkio_device_read_iops),
         io_write_operations_per_second=_throttles(host.blkio_device_write_iops),
+        hugepage_limits_bytes={limit.page_size: limit.limit for limit in host.hugepage_limits},
         devices=tuple(_device_rule(text) for text in host.device_cgroup_rules),
     )
 
@@ -269,11 +284,9 @@ def _amount(field: str, value: int) -> int | None:
 
 
 def _swap(host: HostConfig) -> int | None:
-    """Docker's rule: a limit of memory alone allows the same again of swap."""
+    """0 leaves it to the engine."""
     if host.memory_swap < -1:
         raise InvalidArgument(f"HostConfig.MemorySwap is {host.memory_swap}: expected -1 (unlimited), 0 or more")
-    if host.memory_swap == 0 and host.memory > 0:
-        return 2 * host.memory
     return host.memory_swap or None
 
 

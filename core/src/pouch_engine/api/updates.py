@@ -55,6 +55,7 @@ def read_update(document: Mapping[str, Any]) -> tuple[Update, tuple[str, ...]]:
         labels={**body.labels, **dict(_pairs(body.label))},
         annotations={**body.annotations, **body.spec_annotation, **body.host_config.annotations},
         options={**plugin_options(body), **plugin_options(body.host_config)},
+        allow_degraded=body.allow_degraded or body.host_config.allow_degraded,
     )
     return change, tuple(_ignored(body))
 

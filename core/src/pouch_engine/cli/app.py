@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TYPES = {"int": "INTEGER", "str": "TEXT", "list": "TEXT", "size": "SIZE", "cpus": "DECIMAL"}
-_PLUGIN_COMMANDS = ("run", "create")
+_PLUGIN_COMMANDS = ("run", "create", "update")
 
 
 def run_click(argv: Sequence[str]) -> int:

@@ -73,6 +73,15 @@ class Client:
             text = answer.read().decode(errors="replace")
         return loads(text) if text.strip() else None
 
+    def head(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, str]:
+        """Return the header fields of the answer to a HEAD, their names in small letters. Raises ApiError (such an
+        answer has no words of its own), ConnectionFailed.
+        """
+        with self._send("HEAD", path, query, b"") as answer:
+            if answer.status >= 400:
+                raise ApiError(answer.status, f"the daemon answered with status {answer.status}")
+            return answer.headers
+
     def open(self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None) -> Answer:
         """Send one request and return the answer once its headers are there; its body is read from it.
 
@@ -81,15 +90,17 @@ class Client:
         answer = self._send(method, path, query, b"" if body is None else dumps(body))
         return answer.accepted()
 
-    def upload(self, path: str, query: Mapping[str, Any], content_type: str, source: int) -> Answer:
-        """POST what the descriptor `source` gives until its end, and return the answer as `open` does.
+    def upload(
+        self, path: str, query: Mapping[str, Any], content_type: str, source: int, method: str = "POST"
+    ) -> Answer:
+        """POST (or PUT) what the descriptor `source` gives until its end, and return the answer as `open` does.
 
         The answer may begin while the body is still being sent; nobody has to wait for the other.
         """
         from pouch_engine.cli.upload import send_body
 
         connection = self._connect()
-        head = self._head("POST", path, query, f"Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n")
+        head = self._head(method, path, query, f"Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n")
         early = send_body(connection, head, source)
         return Answer(connection, early).accepted()
 

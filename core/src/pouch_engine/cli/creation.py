@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pouch_engine.cli.environment import key_values, labels, variables
 from pouch_engine.cli.errors import CommandError
+from pouch_engine.cli.limits import resources
 from pouch_engine.cli.mounts import parse_mount, tmpfs, volumes
 from pouch_engine.cli.ports import exposed, published
 
@@ -52,7 +53,7 @@ def creation_body(options: Options, attach: Sequence[str]) -> dict[str, Any]:
         "Binds": binds,
         "PortBindings": bindings,
         **_storage_and_network(options),
-        **_resources(options),
+        **resources(options),
         **_isolation(options),
     }
     return {
@@ -87,23 +88,6 @@ def _storage_and_network(options: Options) -> dict[str, Any]:
         "ExtraHosts": options["add_host"],
         "RestartPolicy": restart_policy(options["restart"]),
         "LogConfig": _log_config(options["log_driver"], options["log_opt"]),
-    }
-
-
-def _resources(options: Options) -> dict[str, Any]:
-    return {
-        "Memory": options["memory"],
-        "MemoryReservation": options["memory_reservation"],
-        "MemorySwap": options["memory_swap"],
-        "NanoCpus": options["cpus"],
-        "CpuShares": options["cpu_shares"],
-        "CpusetCpus": options["cpuset_cpus"],
-        "PidsLimit": options["pids_limit"],
-        "OomScoreAdj": options["oom_score_adj"],
-        "ShmSize": options["shm_size"],
-        "CgroupParent": options["cgroup_parent"],
-        "Devices": [_device(text) for text in options["device"]],
-        "Ulimits": [_ulimit(text) for text in options["ulimit"]],
     }
 
 
@@ -147,25 +131,6 @@ def restart_policy(text: str | None) -> dict[str, Any]:
 def _log_config(driver: str | None, given: list[str]) -> dict[str, Any]:
     config = key_values(given, "log option", value_needed=True)
     return {"Type": driver or "", "Config": config} if driver or config else {}
-
-
-def _device(text: str) -> dict[str, str]:
-    parts = text.split(":")
-    rights = "rwm"
-    if len(parts) > 1 and parts[-1] and not parts[-1].strip("rwm"):
-        rights = parts.pop()
-    if not all(parts) or len(parts) > 2:
-        raise CommandError(f"invalid device {text!r}: expected HOST[:CONTAINER[:rwm]]", 125)
-    return {"PathOnHost": parts[0], "PathInContainer": parts[-1], "CgroupPermissions": rights}
-
-
-def _ulimit(text: str) -> dict[str, Any]:
-    name, _, limits = text.partition("=")
-    soft, _, hard = limits.partition(":")
-    numbers = [soft, hard or soft]
-    if not name or not all(number.removeprefix("-").isdecimal() for number in numbers):
-        raise CommandError(f"invalid ulimit {text!r}: expected NAME=SOFT[:HARD], such as nofile=1024:2048", 125)
-    return {"Name": name, "Soft": int(numbers[0]), "Hard": int(numbers[1])}
 
 
 def _security(given: list[str]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def start_daemon(host: str) -> None:
 
 def _start(path: str, run_dir: str) -> None:
     under_systemd = os.path.isdir("/run/systemd/system")
-    if under_systemd and _unit_installed():
+    if under_systemd and _is_units(path) and _unit_installed():
         result = subprocess.run(["systemctl", "start", "pouchd.service"], capture_output=True, text=True, check=False)
         if result.returncode:
             raise CommandError(f"systemctl start pouchd failed: {result.stderr.strip()}", _FAILED)
@@ -188,6 +188,12 @@ def _listens(path: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def _is_units(path: str) -> bool:
+    """Tell whether the unit's daemon would be the one that is wanted, rather than one with places of its own."""
+    elsewhere = any(os.environ.get(name) for name in ("POUCH_ROOT", "POUCH_CONFIG"))
+    return path == f"{DEFAULT_RUN}/pouch.sock" and not elsewhere
 
 
 def _unit_installed() -> bool:

@@ -16,6 +16,7 @@ _TYPES = ("bind", "volume", "tmpfs")
 _KEYS_OF = {
     "bind-propagation": "bind",
     "bind-nonrecursive": "bind",
+    "bind-create-src": "bind",
     "bind-recursive": "bind",
     "volume-driver": "volume",
     "volume-label": "volume",
@@ -73,7 +74,7 @@ def parse_mount(text: str) -> dict[str, Any]:
         key = key.strip().lower()
         if key in ("readonly", "ro"):
             mount["ReadOnly"] = _switch(text, key, value) if equals else True
-        elif key in ("volume-nocopy", "bind-nonrecursive") and not equals:
+        elif key in ("volume-nocopy", "bind-nonrecursive", "bind-create-src") and not equals:
             special.append((key, "true"))
         elif not equals:
             raise _invalid(text, f"{field!r} is not of the form KEY=VALUE")
@@ -118,6 +119,8 @@ def _set_special(text: str, mount: dict[str, Any], key: str, value: str) -> None
         bind["Propagation"] = value.lower()
     elif key == "bind-nonrecursive":
         bind["NonRecursive"] = _switch(text, key, value)
+    elif key == "bind-create-src":
+        bind["CreateMountpoint"] = _switch(text, key, value)
     elif key == "bind-recursive":
         if value not in ("enabled", "disabled", "writable", "readonly"):
             raise _invalid(text, f"bind-recursive is {value!r}: expected enabled, disabled, writable or readonly")

@@ -21,7 +21,7 @@ from pouch_engine.plugins.registry import Registry
 from pouch_engine.state.database import Database
 from pouch_engine.volumes.store import Volumes
 from pouch_hookspecs import ContainerView, Sandbox, Task, TaskIO
-from pouch_hookspecs.errors import PouchError
+from pouch_hookspecs.errors import PouchError, Unavailable
 from pouch_hookspecs.hooks import IsolationHooks, RuntimeHooks, StorageHooks
 
 from .attach import Attachments
@@ -70,7 +70,8 @@ class Context:
         """Open the directories and everything in them."""
         for directory in (root, root / "containers", run, run / "tasks", run / "exits", run / "execs", run / "own"):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (run / "mounts").mkdir(mode=0o711, exist_ok=True)
+        (run / "mounts").mkdir(exist_ok=True)
+        (run / "mounts").chmod(0o711)  # the root of a user namespace walks through to its root file system
         database = Database(root / "state.db")
         registry = Registry(config, root, run, no_plugins=no_plugins)
         events = Events()
@@ -102,6 +103,13 @@ class Context:
         self.attachments.close()
         self.workers.shutdown(wait=True, cancel_futures=True)
         self.database.close()
+
+    def require_life(self) -> None:
+        """See `Engine.require_life`."""
+        if not self.exits.alive:
+            raise Unavailable("the thread that watches for the containers' ends has ended")
+        self.database.query("SELECT 1")
+        self.table.all()
 
     # directories of a container
 

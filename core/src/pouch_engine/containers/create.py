@@ -22,7 +22,7 @@ from .cgroups import checked_parent
 from .context import Context
 from .contradictions import refuse_contradictions
 from .judge import judge
-from .mounts import copy_up, make_mount, name_anonymous, needs_copy_up, requested_mounts
+from .mounts import copy_up, make_mount, make_subpath, name_anonymous, needs_copy_up, requested_mounts
 from .names import checked_id, checked_name, new_id, new_name
 from .record import Command, Container, Enhancement, Intent
 from .remove import volume_users
@@ -218,6 +218,8 @@ def _make_mounts(context: Context, container: Container, requests: Sequence[Moun
         if request.kind is MountKind.VOLUME and not context.volumes.exists(request.source):
             undo.later(context.volumes.remove, request.source, partial(_other_users, context, container), force=True)
         mounts.append(make_mount(request, context.volumes, this_host(), anonymous=anonymous))
+        if request.subpath and request.create_source:
+            make_subpath(mounts[-1], context.volumes, container.id)
     return context.table.update(container.id, mounts=tuple(mounts))
 
 

@@ -51,6 +51,11 @@ class ExitWatcher:
         self._thread = threading.Thread(target=self._watch, name="exits", daemon=True)
         self._thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still watches."""
+        return self._thread.is_alive()
+
     def expect(self, path: Path, callback: Callback | None = None) -> None:
         """Call back once when this exit file appears, at once if it is there.
 

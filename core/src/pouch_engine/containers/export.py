@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from pouch_linux.view import View, export_root
+from pouch_linux.view import export_root
 
-from .archive import mounted_root, told
+from .archive import told, view_of
 from .context import Context
 
 
 def export(context: Context, container_id: str, archive_fd: int) -> None:
     """See `Engine.container_export`."""
-    container = context.table.get(container_id)
-    if container.state.running:
-        with mounted_root(context, container) as root, told(context, container_id, "/"):
-            export_root(View(root=root), archive_fd)
-    else:
-        with context.table.changing(container_id):
-            container = context.table.get(container_id)
-            with mounted_root(context, container) as root, told(context, container_id, "/"):
-                export_root(View(root=root), archive_fd)
-    context.tell("export", container)
+    with view_of(context, container_id, bare=True) as view, told(context, container_id, "/"):
+        export_root(view, archive_fd)
+    context.tell("export", context.table.get(container_id))

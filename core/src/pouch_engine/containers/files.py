@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
 
 from pouch_hookspecs import ContainerConfig, Mount
@@ -10,6 +11,7 @@ from pouch_hookspecs.errors import InvalidArgument
 
 from .record import Container
 
+_NAMES = ("hostname", "hosts", "resolv.conf")
 _LOCAL = (
     "127.0.0.1\tlocalhost",
     "::1\tlocalhost ip6-localhost ip6-loopback",
@@ -51,8 +53,8 @@ def _refuse_control(text: str, what: str) -> None:
         raise InvalidArgument(f"{what} {text!r} has a space or a control character")
 
 
-def write_files(container: Container, directory: Path) -> list[Mount]:
-    """Write the files anew and give their mounts. Paths that the container mounts itself are left to it."""
+def write_files(container: Container, directory: Path, owner: tuple[int, int] = (0, 0)) -> list[Mount]:
+    """Write the files anew, for a container whose root is `owner` on the host, and give their mounts."""
     config = container.config
     hostname = config.hostname or container.id[:12]
     contents = {
@@ -60,16 +62,22 @@ def write_files(container: Container, directory: Path) -> list[Mount]:
         "hosts": _hosts(config),
         "resolv.conf": _resolv_conf(config),
     }
-    taken = {mount.target for mount in container.mounts}
-    mounts = []
     for name, content in contents.items():
-        target = f"/etc/{name}"
-        if target not in taken:
-            path = directory / name
-            path.write_text(content)
-            path.chmod(0o644)
-            mounts.append(Mount(target=target, source=str(path), options=("rbind", "rprivate", "rw")))
-    return mounts
+        path = directory / name
+        path.write_text(content)
+        path.chmod(0o644)
+        os.chown(path, *owner)
+    return file_mounts(container, directory)
+
+
+def file_mounts(container: Container, directory: Path) -> list[Mount]:
+    """The mounts of the files in `directory`. Paths that the container mounts itself are left to it."""
+    taken = {mount.target for mount in container.mounts}
+    return [
+        Mount(target=f"/etc/{name}", source=str(directory / name), options=("rbind", "rprivate", "rw"))
+        for name in _NAMES
+        if f"/etc/{name}" not in taken
+    ]
 
 
 def _hosts(config: ContainerConfig) -> str:

@@ -160,6 +160,17 @@ def copy_up(rootfs: Path, mount: Mount, volumes: Volumes, container_id: str) -> 
     volumes.used(mount.volume)
 
 
+def make_subpath(mount: Mount, volumes: Volumes, container_id: str) -> None:
+    """Make the directory of a volume that is to be mounted, if it is missing."""
+    where = volumes.mount(mount.volume, container_id)
+    try:
+        with Root(where) as root:
+            root.mkdirs(mount.subpath)
+    finally:
+        volumes.unmount(mount.volume, container_id)
+    volumes.used(mount.volume)
+
+
 def needs_copy_up(request: MountRequest, volume: Volume) -> bool:
     """Only a volume that never held anything takes the image's data, and only as a whole."""
     return volume.fresh and request.copy_up and not request.subpath

@@ -101,8 +101,8 @@ def _bind_mapped(source: int, target: Path, userns: Path, mount: Mount) -> None:
 
 
 def _make(directory: Path) -> None:
-    directory.parent.mkdir(mode=0o711, exist_ok=True)
-    directory.mkdir(mode=0o711)
+    directory.parent.mkdir(exist_ok=True)
+    directory.mkdir()
     for each in (directory.parent, directory):
         each.chmod(0o711)  # whatever the umask is: the mapped root walks through
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pouch_engine.spec.adjustments import merge
-from pouch_engine.spec.build import Start, build_spec
+from pouch_engine.spec.build import Start, build_spec, shm_size
 from pouch_engine.spec.granted import Grants, this_host
 from pouch_engine.spec.users import resolve_user
 from pouch_hookspecs import Adjustment, MergedAdjustment, Mount, NamespaceKind, Resources, Task, TaskState, User
@@ -16,9 +17,9 @@ from pouch_hookspecs.errors import CommandNotExecutable, CommandNotFound, Confli
 from pouch_linux.paths import Root
 from pouch_linux.pidfd import process_start_time
 
-from . import remove
+from . import remove, sharing, staging, userns
 from .context import Context
-from .files import write_files
+from .files import file_mounts, write_files
 from .record import Container, Intent, Pid, State, Status
 from .undo import Undo
 from .waits import Exit
@@ -58,25 +59,27 @@ def run(context: Context, container_id: str) -> None:
 
 def _run(context: Context, container: Container, undo: Undo) -> None:
     task = _fresh_bundle(context, container, undo)
-    storage = context.storage(container)
-    undo.later(storage.storage_unmount, key=container.id)
-    rootfs = storage.storage_mount(key=container.id)
-    task = task.model_copy(update={"rootfs": rootfs})
-    container = _mount_volumes(context, container, undo)
-    enhancements = context.enhancements(container)
-    merged = _adjust(container, enhancements)
-    if merged.adjustment.resources is not None:
-        limits = context.table.update(container.id, adjusted=merged.adjustment.resources).limits
-        task = task.model_copy(update={"resources": limits})
-    grants = Grants(this_host())
-    document = build_spec(container, _start_of(context, container, rootfs, merged.adjustment), task.cgroup, grants)
-    (task.bundle / "config.json").write_text(json.dumps(document))
-    for _, isolation, options, view in enhancements:
-        undo.later(isolation.isolation_stopped, container=view, options=options)
-        isolation.isolation_rootfs_ready(container=view, options=options, rootfs=rootfs)
-    runtime = context.runtime(container)
-    undo.later(runtime.runtime_delete, task=task, force=True)
-    created: TaskState = runtime.runtime_create(task=task, checkpoint=None)
+    joined = sharing.join(context, container)
+    with userns.namespaces_for(container, joined.paths) as namespaces:
+        rootfs = _mount_root(context, container, undo)
+        task = task.model_copy(update={"rootfs": rootfs, "namespaces": namespaces})
+        container = _mount_volumes(context, container, namespaces.get(NamespaceKind.USER), undo)
+        enhancements = context.enhancements(container)
+        merged = _adjust(container, enhancements)
+        if merged.adjustment.resources is not None:
+            limits = context.table.update(container.id, adjusted=merged.adjustment.resources).limits
+            task = task.model_copy(update={"resources": limits})
+        document = build_spec(
+            container, _start_of(context, container, task, merged.adjustment), task.cgroup, Grants(this_host())
+        )
+        (task.bundle / "config.json").write_text(json.dumps(document))
+        for _, isolation, options, view in enhancements:
+            undo.later(isolation.isolation_stopped, container=view, options=options)
+            isolation.isolation_rootfs_ready(container=view, options=options, rootfs=rootfs)
+        runtime = context.runtime(container)
+        undo.later(runtime.runtime_delete, task=task, force=True)
+        created: TaskState = runtime.runtime_create(task=task, checkpoint=None)
+    joined.confirm()
     for _, isolation, options, view in enhancements:
         isolation.isolation_created(container=view, options=options, state=created)
     context.attachments.connect(container.id, task.io.attach_dir)
@@ -97,13 +100,23 @@ def _fresh_bundle(context: Context, container: Container, undo: Undo) -> Task:
     return context.task(container)
 
 
-def _mount_volumes(context: Context, container: Container, undo: Undo) -> Container:
+def _mount_root(context: Context, container: Container, undo: Undo) -> Path:
+    storage = context.storage(container)
+    undo.later(storage.storage_unmount, key=container.id)
+    if not container.id_mappings.uids:
+        return storage.storage_mount(key=container.id)
+    mapped = storage.storage_mount_mapped(key=container.id, id_mappings=container.id_mappings)
+    return staging.stage_root(context, container, mapped)
+
+
+def _mount_volumes(context: Context, container: Container, user_namespace: Path | None, undo: Undo) -> Container:
     mounts: list[Mount] = []
-    for mount in container.mounts:
+    for number, mount in enumerate(container.mounts):
         if mount.volume:
             undo.later(context.volumes.unmount, mount.volume, container.id)
             where = context.volumes.mount(mount.volume, container.id)
-            mount = mount.model_copy(update={"source": str(where)})
+            mount = staging.stage_volume(context, container, number, mount, where, user_namespace)
+            context.volumes.used(mount.volume)
         mounts.append(mount)
     return container.model_copy(update={"mounts": tuple(mounts)})
 
@@ -121,7 +134,7 @@ def _adjust(container: Container, enhancements: Sequence[tuple]) -> MergedAdjust
     return merged
 
 
-def _start_of(context: Context, container: Container, rootfs: Path, adjustment: Adjustment) -> Start:
+def _start_of(context: Context, container: Container, task: Task, adjustment: Adjustment) -> Start:
     config = container.config
     shared = {
         NamespaceKind.NETWORK: config.network_mode == "host",
@@ -132,14 +145,23 @@ def _start_of(context: Context, container: Container, rootfs: Path, adjustment: 
     data = context.data_dir(container.id)
     data.mkdir(mode=0o700, exist_ok=True)
     return Start(
-        rootfs=rootfs,
-        user=_prepare_root(container, rootfs),
-        files=write_files(container, data),
+        rootfs=task.rootfs,
+        user=_prepare_root(container, task.rootfs),
+        files=_files(context, container, data),
         adjustment=adjustment,
-        namespaces={},
+        namespaces=task.namespaces,
         host_namespaces=frozenset(kind for kind, with_host in shared.items() if with_host),
         features=context.runtime(container).runtime_features(),
+        shm=staging.stage_shm(context, container, shm_size(container.config)),
     )
+
+
+def _files(context: Context, container: Container, data: Path) -> Sequence[Mount]:
+    """The engine's own files; where the network is another container's, so are they."""
+    owner = sharing.owner_of(container.config.network_mode)
+    if owner:
+        return file_mounts(container, context.data_dir(owner))
+    return write_files(container, data, staging.root_ids(container))
 
 
 def _prepare_root(container: Container, rootfs: Path) -> User:
@@ -149,7 +171,8 @@ def _prepare_root(container: Container, rootfs: Path) -> User:
         working_dir = container.command.working_dir
         on_a_mount = any(Path(working_dir).is_relative_to(mount.target) for mount in container.mounts)
         if not on_a_mount and not container.config.read_only_rootfs and not root.exists(working_dir):
-            root.mkdirs(working_dir, 0o755, 0, 0)
+            make = partial(root.mkdirs, working_dir, 0o755, *staging.root_ids(container))
+            staging.as_container_root(container, make)
     return user
 
 

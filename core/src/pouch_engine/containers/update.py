@@ -15,14 +15,17 @@ from pydantic import JsonValue
 from pouch_engine.plugins.options import annotated_plugins, for_container
 from pouch_engine.spec.granted import this_host
 from pouch_engine.spec.limits import validate_resources
+from pouch_engine.spec.offered import offered_here, settled_limits
 from pouch_hookspecs import ContainerConfig, Resources, RestartPolicy
 from pouch_hookspecs.errors import Conflict, DeadlineExceeded, InvalidArgument, Unsupported
+from pouch_hookspecs.hooks import IsolationHooks
 
 from . import restarts
 from .context import Context
 from .record import Container, Enhancement, Status
 from .undo import Undo
 
+LATE_ENVIRONMENT = "The environment of the running process stays as it is; the next start has the new one."
 RESTART_POLICIES = ("no", "always", "unless-stopped", "on-failure")
 
 
@@ -37,6 +40,7 @@ class Update:
         labels: an empty value takes the label away.
         annotations: an empty value takes the annotation away.
         options: of plugins: handler → field → value.
+        allow_degraded: leave out limits that this kernel can't set, with a warning.
     """
 
     resources: Mapping[str, Any] = field(default_factory=dict)
@@ -45,6 +49,7 @@ class Update:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)
+    allow_degraded: bool = False
 
 
 def update(context: Context, container_id: str, change: Update) -> tuple[str, ...]:
@@ -56,6 +61,7 @@ def update(context: Context, container_id: str, change: Update) -> tuple[str, ..
         new = _changed(old, change)
         context.registry.judge_request("update", new.config)
         _judge(old, new, change)
+        new, warnings = _settled(new, change)
         new = new.model_copy(update={"enhancements": _enhancements(context, old, new, change)})
         _validate_enhancements(context, old, new)
         with Undo() as undo:
@@ -68,7 +74,7 @@ def update(context: Context, container_id: str, change: Update) -> tuple[str, ..
             restarts.give_up(context, container_id)
         context.tell("update", recorded)
     late = old.state.running and old.command.env != new.command.env
-    return ("The environment of the running process stays as it is; the next start has the new one.",) if late else ()
+    return (*warnings, LATE_ENVIRONMENT) if late else warnings
 
 
 def settle(context: Context, container: Container) -> None:
@@ -155,6 +161,16 @@ def _judge_memory(resources: Resources, changes: Mapping[str, Any]) -> None:
         )
 
 
+def _settled(new: Container, change: Update) -> tuple[Container, tuple[str, ...]]:
+    """With the limits that this kernel can set, and warnings about those that it can't."""
+    if not change.resources:
+        return new, ()
+    degraded = change.allow_degraded or new.config.allow_degraded
+    resources, warnings = settled_limits(new.resources, offered_here(), degraded=degraded)
+    config = new.config.model_copy(update={"resources": resources})
+    return new.model_copy(update={"resources": resources, "config": config}), warnings
+
+
 def _enhancements(context: Context, old: Container, new: Container, change: Update) -> tuple[Enhancement, ...]:
     """Those that take part, with their new options.
 
@@ -213,7 +229,7 @@ def _put_in_force(context: Context, old: Container, new: Container, undo: Undo) 
             isolation.isolation_update(container=view, old=was, new=options)
     if old.limits != new.limits:
         if not context.runtime(old).runtime_features().update:
-            raise Unsupported(f"runtime {old.runtime} can not change limits of a running container", hint="stop it first")
+            raise Unsupported(f"runtime {old.runtime} can not change limits while it runs", hint="stop it first")
         context.table.update(old.id, updating=new.limits)
         undo.later(context.table.update, old.id, updating=None)
         try:

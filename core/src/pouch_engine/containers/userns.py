@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from pouch_engine.spec.subids import sub_ids
-from pouch_hookspecs import ContainerConfig, IdMappings, RuntimeFeatures, StorageFeatures
-from pouch_hookspecs.errors import InvalidArgument, Unsupported
+from pouch_hookspecs import ContainerConfig, IdMappings, NamespaceKind, RuntimeFeatures, StorageFeatures
+from pouch_hookspecs.errors import InvalidArgument, Unavailable, Unsupported
+from pouch_linux.idmaps import user_namespace
 
 from .contradictions import shared_with_host
+from .record import Container
+from .staging import extents
 
 _HINT = "use --userns host, to run it without a user namespace"
 
@@ -31,7 +36,9 @@ def id_mappings(
     if config.userns_mode == "host" or not (config.userns_mode or remap):
         return IdMappings()
     for what in shared_with_host(config):
-        raise InvalidArgument(f"{what} can't be had in a user namespace, which this daemon gives by default", hint=_HINT)
+        raise InvalidArgument(
+            f"{what} can't be had in a user namespace, which this daemon gives by default", hint=_HINT
+        )
     mappings = sub_ids(remap or "default")
     if not runtime.user_namespaces:
         raise Unsupported(f"runtime {config.runtime} can't make user namespaces", hint=_HINT)
@@ -43,3 +50,27 @@ def id_mappings(
             hint=_HINT,
         )
     return mappings
+
+
+@contextmanager
+def namespaces_for(
+    container: Container, joined: Mapping[NamespaceKind, Path]
+) -> Iterator[Mapping[NamespaceKind, Path]]:
+    """Namespaces that a start joins: those of others, and a user namespace of its own, made before all else.
+
+    Good until the end of the block, by when the container's process has joined them.
+
+    Raises:
+        Unavailable: this host makes no user namespace, or not with this mapping.
+    """
+    if not container.id_mappings.uids or NamespaceKind.USER in joined:
+        yield joined
+        return
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(
+                user_namespace(extents(container.id_mappings.uids), extents(container.id_mappings.gids))
+            )
+        except OSError as error:
+            raise Unavailable(f"a user namespace can't be made on this host: {error}", hint=_HINT) from error
+        yield {NamespaceKind.USER: path, **joined}

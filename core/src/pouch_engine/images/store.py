@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pouch_engine.state.database import Database
 from pouch_hookspecs import Descriptor, Image, Layer
@@ -20,6 +21,7 @@ from pouch_hookspecs.hooks import StorageHooks
 
 from . import archives, digests, filters
 from .catalog import Catalog, ImageRecord
+from .committing import Commit, write_commit
 from .compression import StreamLimits
 from .configs import CONFIG_LIMIT, ImageConfig, parse_config
 from .content import ContentStore
@@ -189,6 +191,32 @@ class ImageStore:
                 descriptor, name, self._content, lease, changes=changes, message=message, limits=self._limits
             )
             return self._add([found], lease, "import")[0]
+
+    def commit(
+        self,
+        base: str,
+        wanted: Commit,
+        settings: Mapping[str, Any],
+        write_layer: Callable[[int], object] | None,
+    ) -> AddedImage:
+        """Make an image of another one and a further layer.
+
+        Args:
+            base: the whole id of the image below.
+            wanted: see `Commit`.
+            settings: fields of docker's `Config` object, in place of those of the base's.
+            write_layer: writes the layer's plain tar to a descriptor; None: there is none.
+
+        Raises:
+            NotFound: there is no such image.
+            InvalidArgument: name or change is wrong.
+            ResourceExhausted: the disk or a limit.
+        """
+        name = _parse_target(wanted.reference) if wanted.reference else None
+        below = self.resolve(base)
+        with self.lease(below), self._adding() as lease:
+            found = write_commit(below, wanted, name, settings, write_layer, self._content, lease)
+            return self._add([found], lease, "create")[0]
 
     def images(self, filters_: Mapping[str, Sequence[str]] | None = None) -> list[ImageRecord]:
         """List images, newest first; for the filters see `filters.select`."""

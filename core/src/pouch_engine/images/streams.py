@@ -50,6 +50,38 @@ def piped(chunks: Iterator[bytes], consume: Callable[[int], T]) -> T:
             raise feeder.failure
 
 
+@contextmanager
+def produced(write: Callable[[int], object]) -> Iterator[Iterator[bytes]]:
+    """Give the chunks that `write`, on a thread of its own, writes to a descriptor, a pipe's end.
+
+    Raises:
+        Exception: at the end of the chunks, what `write` raised.
+    """
+    reader, writer = os.pipe()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            write(writer)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            os.close(writer)
+
+    def chunks() -> Iterator[bytes]:
+        yield from read_chunks(reader)
+        if failures:
+            raise failures[0]
+
+    thread = threading.Thread(target=run, name="image-stream", daemon=True)
+    thread.start()
+    try:
+        yield chunks()
+    finally:
+        os.close(reader)  # a writer that is stuck gets EPIPE
+        thread.join()
+
+
 class _Feeder(threading.Thread):
     def __init__(self, chunks: Iterator[bytes], writer: int) -> None:
         super().__init__(name="image-stream", daemon=True)

@@ -10,7 +10,7 @@ from typing import Any, cast
 from pydantic import BaseModel, JsonValue
 
 from pouch_engine.config import Config
-from pouch_hookspecs import ROLES, CommonHooks, ContainerConfig, Descriptor, Image, declaration
+from pouch_hookspecs import ROLES, CommonHooks, ContainerConfig, Descriptor, Finding, Image, Level, declaration
 from pouch_hookspecs.errors import InvalidArgument, NotFound, PouchError, Unavailable
 from pouch_hookspecs.hooks import RuntimeHooks, StorageHooks, VolumeHooks
 
@@ -56,6 +56,11 @@ class Registry:
                     raise Unavailable(
                         f"plugin {name} is required by the configuration and {handler.state}: {handler.reason}"
                     )
+
+    def check_all(self) -> None:
+        """Have every handler look at the host anew, and return when all have."""
+        for check in [CALL_THREADS.submit(handler.check) for handler in self.handlers]:
+            check.result()
 
     def handler(self, role: str, name: str) -> Handler:
         """Find a handler.
@@ -265,15 +270,21 @@ class Registry:
                 row["features"], row["features_error"] = None, str(error)
         return row
 
+    def _told(self, handler: Handler, finding: Finding) -> dict[str, Any]:
+        """A runtime that nobody has configured and that this host lacks is no fault of the host."""
+        spare = handler.role == "runtime" and handler.name not in (*self.config.runtimes, self.config.default_runtime)
+        if spare and finding.level is Level.ERROR:
+            finding = finding.model_copy(update={"level": Level.INFO})
+        return {"plugin": handler.name} | finding.model_dump(mode="json")
+
     def doctor(self) -> list[dict[str, Any]]:
         """Every check of every handler, made anew, and every plugin and handler that is not usable."""
-        for check in [CALL_THREADS.submit(handler.check) for handler in self.handlers]:
-            check.result()
+        self.check_all()
         rejected = [plugin for plugin in self.plugins if plugin.state is not PluginState.READY]
         findings = [_of_plugin(plugin) for plugin in rejected]
         told = {(plugin.role, plugin.name) for plugin in rejected}
         for handler in self.handlers:
-            findings += [{"plugin": handler.name} | f.model_dump(mode="json") for f in handler.findings]
+            findings += [self._told(handler, finding) for finding in handler.findings]
             if handler.state is PluginState.BROKEN and (handler.role, handler.driver) not in told:
                 what = f"{handler.role} {handler.name}"
                 findings.append(_finding(handler.name, "error", what, handler.reason, "see pouchd.toml"))

@@ -67,6 +67,7 @@ class Start:
         namespaces: made or found by the engine, to be joined.
         host_namespaces: kinds that the container shares with the host.
         features: of the runtime.
+        shm: the /dev/shm that is shared with other containers; None: one of its own.
     """
 
     rootfs: Path
@@ -76,6 +77,7 @@ class Start:
     namespaces: Mapping[NamespaceKind, Path]
     host_namespaces: frozenset[NamespaceKind]
     features: RuntimeFeatures
+    shm: Path | None = None
 
 
 def build_spec(container: Container, start: Start, cgroup: str, grants: Grants) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def build_spec(container: Container, start: Start, cgroup: str, grants: Grants) 
         "annotations": {**container.config.annotations, **start.adjustment.annotations},
         "linux": _linux(container, start, cgroup, capabilities, grants),
     }
-    if NamespaceKind.UTS not in start.host_namespaces:
+    if NamespaceKind.UTS not in start.host_namespaces and NamespaceKind.UTS not in start.namespaces:
         document["hostname"] = container.config.hostname or container.id[:12]
         if container.config.domainname:
             document["linux"]["sysctl"]["kernel.domainname"] = container.config.domainname
@@ -136,8 +138,8 @@ def _process(container: Container, start: Start, capabilities: frozenset[str], g
     if config.terminal and config.console_size is not None:
         process["consoleSize"] = {"height": config.console_size.height, "width": config.console_size.width}
     score = adjustment.oom_score_adj if adjustment.oom_score_adj is not None else config.oom_score_adj
-    if score is not None:
-        process["oomScoreAdj"] = grants.oom_score_adj(score)
+    # The daemon's own score, which a service manager has lowered, is not for containers.
+    process["oomScoreAdj"] = max(0, grants.host.lowest_oom_score_adj) if score is None else grants.oom_score_adj(score)
     if config.apparmor not in ("", "unconfined"):
         if not grants.host.apparmor:
             raise Unsupported(f"AppArmor profile {config.apparmor!r} is asked for, and this kernel has no AppArmor")
@@ -174,7 +176,9 @@ def _mounts(container: Container, start: Start) -> list[dict[str, Any]]:
     asked = [*container.mounts, *start.adjustment.mounts]
     targets = {mount_target(mount) for mount in asked}
     kernel = [
-        mount for mount in _kernel_mounts(container) if not targets & set(map(str, PurePosixPath(mount.target).parents))
+        mount
+        for mount in _kernel_mounts(container, start.shm)
+        if not targets & set(map(str, PurePosixPath(mount.target).parents))
     ]
     last = {mount_target(mount): mount for mount in (*kernel, *start.files, *asked)}
     return [_mount(last[target]) for target in sorted(last, key=lambda target: target.count("/"))]
@@ -196,8 +200,8 @@ def find_init() -> str:
     raise Unavailable("--init needs catatonit or tini on the host", hint="apt-get install catatonit")
 
 
-def _kernel_mounts(container: Container) -> list[Mount]:
-    """docker's: proc, dev, sys, cgroup, mqueue, shm."""
+def _kernel_mounts(container: Container, shm: Path | None) -> list[Mount]:
+    """docker's: proc, dev, sys, cgroup, mqueue, shm; and the init."""
     config = container.config
     access = "rw" if config.privileged else "ro"
     strict = ("nosuid", "noexec", "nodev")
@@ -219,15 +223,19 @@ def _kernel_mounts(container: Container) -> list[Mount]:
         Mount(target="/sys/fs/cgroup", source="cgroup", type="cgroup", options=(*strict, access)),
         Mount(target="/dev/mqueue", source="mqueue", type="mqueue", options=strict),
     ]
+    if config.init:
+        mounts.append(Mount(target=INIT_TARGET, source=find_init(), options=("rbind", "rprivate", "ro")))
     if config.ipc_mode == "host":
         mounts.append(Mount(target="/dev/shm", source="/dev/shm", options=("rbind", "rw")))
+    elif shm is not None:
+        mounts.append(Mount(target="/dev/shm", source=str(shm), options=("rbind", "rprivate", "rw", *strict)))
     elif config.ipc_mode != "none":
-        options = (*strict, "mode=1777", f"size={_shm_size(config)}")
+        options = (*strict, "mode=1777", f"size={shm_size(config)}")
         mounts.append(Mount(target="/dev/shm", source="shm", type="tmpfs", options=options))
     return mounts
 
 
-def _shm_size(config: ContainerConfig) -> int:
+def shm_size(config: ContainerConfig) -> int:
     """In bytes; 0 would be no limit at all for tmpfs, so it is docker's default, too."""
     if config.shm_size_bytes is not None and config.shm_size_bytes < 0:
         raise InvalidArgument(f"shm size {config.shm_size_bytes} is negative")
@@ -260,7 +268,18 @@ def _linux(
     document["maskedPaths"] = [*masked, *adjustment.masked_paths]
     document["readonlyPaths"] = [*readonly, *adjustment.readonly_paths]
     filter_ = _seccomp(container, start, capabilities, grants)
-    return document | ({"seccomp": filter_} if filter_ else {})
+    document |= {"seccomp": filter_} if filter_ else {}
+    return document | _id_mappings(container)
+
+
+def _id_mappings(container: Container) -> dict[str, Any]:
+    """The runtime wants them also where it joins a user namespace that is there."""
+    kinds = {"uidMappings": container.id_mappings.uids, "gidMappings": container.id_mappings.gids}
+    return {
+        name: [{"containerID": e.container_id, "hostID": e.host_id, "size": e.size} for e in extents]
+        for name, extents in kinds.items()
+        if extents
+    }
 
 
 def _seccomp(container: Container, start: Start, capabilities: frozenset[str], grants: Grants) -> dict[str, Any] | None:
@@ -282,6 +301,8 @@ def _namespaces(container: Container, start: Start, cgroups: Mode) -> list[dict[
     kinds = [NamespaceKind.MOUNT, NamespaceKind.PID, NamespaceKind.IPC, NamespaceKind.UTS, NamespaceKind.NETWORK]
     if container.config.cgroup_mode == "private" or (container.config.cgroup_mode == "" and cgroups is Mode.V2):
         kinds.append(NamespaceKind.CGROUP)
+    if container.id_mappings.uids:
+        kinds.insert(0, NamespaceKind.USER)
     entries = []
     for kind in kinds:
         if kind in start.host_namespaces:

@@ -125,7 +125,9 @@ def _reason(limit: _Limit, offered: Offered) -> str:
 def _known(size: str) -> bool:
     sizes = huge_page_sizes()
     if size not in sizes:
-        raise InvalidArgument(f"--hugepage-limit: {size!r} is not a size of huge pages of this host: {', '.join(sizes)}")
+        raise InvalidArgument(
+            f"--hugepage-limit: {size!r} is not a size of huge pages of this host: {', '.join(sizes)}"
+        )
     return True
 
 

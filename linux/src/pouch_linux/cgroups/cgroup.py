@@ -138,6 +138,18 @@ def _remove_tree(directory: str) -> bool:
     return True
 
 
+def make_directories(path: str) -> None:
+    """Makes a cgroup and those above it, mode 0755 whatever the umask: containers look at theirs. Raises OSError."""
+    if os.path.isdir(path):
+        return
+    make_directories(os.path.dirname(path))
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    os.chmod(path, 0o755)  # noqa: S103
+
+
 def read(path: str) -> str | None:
     """A cgroup file's content; None if the file or its cgroup does not exist (any more)."""
     try:

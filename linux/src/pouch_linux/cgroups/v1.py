@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from pouch_linux.cgroups.cgroup import Cgroup, CgroupUsage, read, read_number, read_table
+from pouch_linux.cgroups.cgroup import Cgroup, CgroupUsage, make_directories, read, read_number, read_table
 from pouch_linux.cgroups.layout import Layout
 
 _UNLIMITED_FROM = 1 << 62  # the kernel says "no memory limit" by the highest multiple of the page size
@@ -21,7 +19,7 @@ class CgroupV1(Cgroup):
     def create(self) -> None:
         """See Cgroup."""
         for directory in self.directories:
-            os.makedirs(directory, 0o755, exist_ok=True)
+            make_directories(directory)
         if cpuset := self._controllers.get("cpuset"):
             self._inherit_cpuset(cpuset)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pouch_linux.cgroups.cgroup import Cgroup, CgroupUsage, read, read_number, read_table
+from pouch_linux.cgroups.cgroup import Cgroup, CgroupUsage, make_directories, read, read_number, read_table
 from pouch_linux.cgroups.layout import Layout
 
 _CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
@@ -26,7 +26,7 @@ class CgroupV2(Cgroup):
         for name in self.path.strip("/").split("/"):
             self._hand_down(parent)
             parent = f"{parent}/{name}"
-            os.makedirs(parent, 0o755, exist_ok=True)
+            make_directories(parent)
 
     @staticmethod
     def _hand_down(directory: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pouch_hookspecs import Resources, TaskStatus
-from pouch_hookspecs.errors import Conflict
+from pouch_hookspecs.errors import Conflict, PouchError
 from pouch_sdk.testing import TIMEOUT, Container, RuntimeHarness
 
 from .suite import Suite, needs, shares_kernel
@@ -113,6 +113,30 @@ class Limits(Suite):
         harness.hooks.runtime_update(task=container.task, resources=Resources())
         stats = harness.hooks.runtime_stats(task=container.task)
         assert (stats.memory.limit_bytes, stats.pids.limit) == (None, None)
+
+    def test_an_update_is_all_or_nothing(self, harness: RuntimeHarness) -> None:
+        """A memory limit below what is in use is refused; the command lives, and the other limits are as they were."""
+        needs(harness, "update")
+        container = harness.container(
+            ["sh", "-c", "x=$(head -c 20000000 /dev/zero | tr '\\0' x); echo up; sleep 1000 & wait"],
+            change=_limited,
+            resources=Resources(memory_limit_bytes=_MEMORY, pids_limit=50),
+        )
+        container.create()
+        with container.attach() as attachment:
+            container.start()
+            attachment.read_until(b"up")
+        before = harness.hooks.runtime_stats(task=container.task)
+        assert before.memory.working_set_bytes > 20_000_000
+        with pytest.raises(PouchError):
+            harness.hooks.runtime_update(
+                task=container.task, resources=Resources(memory_limit_bytes=10 << 20, pids_limit=70)
+            )
+        after = harness.hooks.runtime_stats(task=container.task)
+        assert (after.memory.limit_bytes, after.pids.limit) == (_MEMORY, 50)
+        state = container.state()
+        assert state is not None
+        assert state.status is TaskStatus.RUNNING
 
     def test_out_of_memory_is_noted(self, harness: RuntimeHarness) -> None:
         """A container killed for want of memory has 137 and the file `oom` in its bundle."""

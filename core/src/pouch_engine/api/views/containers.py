@@ -1,13 +1,13 @@
-"""Containers in docker's words: the list's row, inspect, and top."""
+"""Containers in docker's words: the list's row, and inspect."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from pouch_engine.containers.record import Container, State, Status
-from pouch_hookspecs import Mount, TaskProcess
+from pouch_hookspecs import Mount
 
 from .host_config import host_config
 from .times import ZERO, duration, seconds, timestamp
@@ -193,35 +193,3 @@ def _config(container: Container) -> dict[str, Any]:
         "StopSignal": config.stop_signal or str(container.command.stop_signal),
         "StopTimeout": config.stop_timeout_seconds,
     }
-
-
-TOP_TITLES = ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
-
-
-def processes(found: Iterable[TaskProcess]) -> dict[str, Any]:
-    """GET /containers/{id}/top, as `ps -ef` shows it; users are numbers, since names are the container's matter."""
-    now = datetime.now(UTC)
-    rows = [
-        [
-            str(process.uid),
-            str(process.pid),
-            str(process.ppid),
-            str(_utilization(process, now)),
-            process.started_at.astimezone().strftime("%H:%M") if process.started_at else "-",
-            process.tty,
-            _clock(process.cpu_ns // 10**9),
-            process.args,
-        ]
-        for process in found
-    ]
-    return {"Titles": list(TOP_TITLES), "Processes": rows}
-
-
-def _utilization(process: TaskProcess, now: datetime) -> int:
-    """Percent of a processor since its start, as ps(1) has it."""
-    lifetime = _seconds_between(process.started_at, now)
-    return int(process.cpu_ns / 1e7 / lifetime) if lifetime > 0 else 0
-
-
-def _clock(total: int) -> str:
-    return f"{total // 3600:02d}:{total // 60 % 60:02d}:{total % 60:02d}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from pouch_engine.api.requests import CPU_PERIOD_US
 from pouch_engine.containers.record import Container
-from pouch_hookspecs import ContainerConfig, DeviceThrottle, MountKind, MountRequest, Resources
+from pouch_hookspecs import ContainerConfig, DeviceRule, DeviceThrottle, MountKind, MountRequest, Resources
 
 _INFINITY = 2**64 - 1
 
@@ -29,7 +29,7 @@ def host_config(container: Container) -> dict[str, Any]:
         "AutoRemove": config.auto_remove,
         "Annotations": dict(config.annotations) or None,
         "VolumeDriver": "",
-        "VolumesFrom": None,
+        "VolumesFrom": list(config.volumes_from) or None,
         "CapAdd": list(config.capabilities_add) or None,
         "CapDrop": list(config.capabilities_drop) or None,
         "CgroupnsMode": config.cgroup_mode,
@@ -96,7 +96,17 @@ def _limits(resources: Resources) -> dict[str, Any]:
         "BlkioDeviceWriteBps": _devices(resources.io_write_bytes_per_second, "Rate"),
         "BlkioDeviceReadIOps": _devices(resources.io_read_operations_per_second, "Rate"),
         "BlkioDeviceWriteIOps": _devices(resources.io_write_operations_per_second, "Rate"),
+        "DeviceCgroupRules": [_device_rule(rule) for rule in resources.devices] or None,
+        "HugepageLimits": [
+            {"PageSize": size, "Limit": limit} for size, limit in resources.hugepage_limits_bytes.items()
+        ]
+        or None,
     }
+
+
+def _device_rule(rule: DeviceRule) -> str:
+    major, minor = ("*" if number is None else number for number in (rule.major, rule.minor))
+    return f"{rule.type} {major}:{minor} {rule.access}"
 
 
 def _devices(throttles: Iterable[DeviceThrottle], key: str) -> list[dict[str, Any]]:
@@ -112,8 +122,8 @@ def _security(config: ContainerConfig) -> list[str]:
 def _is_bind(mount: MountRequest) -> bool:
     """What `Binds` can say: a source and a target."""
     if mount.kind is MountKind.BIND:
-        return mount.create_source and not mount.options
-    return mount.kind is MountKind.VOLUME and bool(mount.source) and not (mount.driver or mount.labels)
+        return mount.create_source and mount.recursive and mount.read_only_recursive is None and not mount.options
+    return mount.kind is MountKind.VOLUME and bool(mount.source) and not (mount.driver or mount.labels or mount.subpath)
 
 
 def _bind(mount: MountRequest) -> str:
@@ -129,8 +139,17 @@ def _mount(mount: MountRequest) -> dict[str, Any]:
         document["Source"] = mount.source
     if mount.read_only:
         document["ReadOnly"] = True
+    if mount.kind is MountKind.BIND:
+        document["BindOptions"] = {
+            "Propagation": mount.propagation,
+            "NonRecursive": not mount.recursive,
+            "CreateMountpoint": mount.create_source,
+            "ReadOnlyNonRecursive": mount.read_only_recursive is False,
+            "ReadOnlyForceRecursive": mount.read_only_recursive is True,
+        }
     if mount.kind is MountKind.VOLUME:
         document["VolumeOptions"] = {
+            "Subpath": mount.subpath,
             "NoCopy": not mount.copy_up,
             "Labels": dict(mount.labels),
             "DriverConfig": {"Name": mount.driver, "Options": dict(mount.driver_options)},

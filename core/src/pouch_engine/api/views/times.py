@@ -16,6 +16,12 @@ def timestamp(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}Z"
 
 
+def timestamp_ns(nanoseconds: int) -> str:
+    """The same of nanoseconds since 1970."""
+    whole, rest = divmod(nanoseconds, 10**9)
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
 def seconds(moment: datetime | None) -> int:
     """Since 1970; 0 for None."""
     if moment is None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from pouch_engine.cli.batch import for_each
+from pouch_engine.cli.confirm import confirm
 from pouch_engine.cli.environment import key_values, labels
-from pouch_engine.cli.errors import ApiError, CommandError
+from pouch_engine.cli.errors import ApiError
 from pouch_engine.cli.listing import filters, show_list
 from pouch_engine.cli.sizes import decimal_size
 
@@ -68,8 +67,8 @@ def rm(client: Client, options: Options) -> int:
 def prune(client: Client, options: Options) -> int:
     """Remove the volumes that no container uses, after asking."""
     what = "all volumes" if options["all"] else "all anonymous volumes"
-    if not options["force"] and not _confirmed(f"This removes {what} that no container uses, with their data."):
-        raise CommandError("nothing was removed", 1)
+    if not options["force"]:
+        confirm([f"{what} that no container uses, with their data."])
     chosen = [*options["filter"], "all=true"] if options["all"] else options["filter"]
     result = client.post("/volumes/prune", {"filters": filters(chosen)})
     removed = result.get("VolumesDeleted") or []
@@ -77,8 +76,3 @@ def prune(client: Client, options: Options) -> int:
         print("Deleted Volumes:", *removed, "", sep="\n")
     print(f"Total reclaimed space: {decimal_size(result.get('SpaceReclaimed') or 0)}")
     return 0
-
-
-def _confirmed(warning: str) -> bool:
-    print(f"WARNING: {warning}\nContinue? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -14,6 +14,7 @@ def execute(client: Client, options: Options) -> int:
     """Wait for each container in turn and print its exit code."""
 
     def wait(container: str) -> None:
-        print(client.post(f"/containers/{container}/wait")["StatusCode"], flush=True)
+        answer = client.post(f"/containers/{container}/wait", {"condition": options["condition"]})
+        print(answer["StatusCode"], flush=True)
 
     return for_each(options["containers"], wait, report=False)
