@@ -104,6 +104,10 @@ def test_syntax_error_has_its_line() -> None:
         ("[runtimes]\ncrun = 'x'", "runtimes.crun: "),
         ("[runtimes.'../up']", "'../up' is no handler name"),
         ("[isolation.'a b']", "'a b' is no handler name"),
+        ("cgroup-parent = 'pouch'", "cgroup-parent: 'pouch' is neither a path such as /pouch nor a slice"),
+        ("cgroup-driver = 'dbus'", "cgroup-driver: Input should be 'auto', 'cgroupfs' or 'systemd'"),
+        ("cgroup-driver = 'systemd'\ncgroup-parent = '/a'", "with cgroup-driver systemd it is a slice such as"),
+        ("cgroup-driver = 'cgroupfs'\ncgroup-parent = 'a.slice'", "with cgroup-driver cgroupfs it is a path such as"),
     ],
 )
 def test_mistake_is_refused_with_its_place(text: str, words: str) -> None:

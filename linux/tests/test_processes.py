@@ -289,3 +289,29 @@ def test_write_proc_refuses_other_files(scratch: Path) -> None:
         with pytest.raises(OSError, match=r"not a file of proc|Too many levels"):
             procfs.write_proc(path, b"label")
     assert decoy.read_bytes() == b""
+
+
+def test_a_copy_of_the_mounts_is_changed_alone(scratch: Path) -> None:
+    """A mount made in the copy is there and nowhere else; the copy ends with its descriptor."""
+    place = scratch / "place"
+    place.mkdir()
+
+    def change() -> None:
+        mounts.mount(None, "/", flags=mounts.MountFlag.PRIVATE | mounts.MountFlag.REC)
+        mounts.mount("copy", place, "tmpfs")
+
+    copy = namespaces.copy_mounts(change)
+    try:
+        there = namespaces.run_in(copy, NamespaceKind.MOUNT, lambda: os.stat(place).st_dev)
+        assert there != os.stat(place).st_dev
+        assert not mounts.is_mount_point(place)
+    finally:
+        os.close(copy)
+
+
+def test_a_copy_of_the_mounts_that_can_not_be_changed() -> None:
+    """The error comes out, and no descriptor is left."""
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(FileNotFoundError):
+        namespaces.copy_mounts(lambda: mounts.mount("x", "/no/such/place", "tmpfs"))
+    assert os.listdir("/proc/self/fd") == before

@@ -29,6 +29,8 @@ _START = "runc create failed: unable to start container process: "
         (_START + 'exec: "/x": is a directory', CommandNotExecutable),
         ("exec /x: exec format error", CommandNotExecutable),
         ("open executable: Permission denied", CommandNotExecutable),
+        ("open executable: Operation not permitted", CommandNotExecutable),
+        ("the container `0123` is paused", Conflict),
         ("cannot exec in a paused container (use --ignore-paused to override)", Conflict),
         (_START + 'chdir to cwd ("/x") set in config.json failed: no such file or directory', RuntimeFailed),
         (_START + "error mounting: mount /x: permission denied", RuntimeFailed),
@@ -37,6 +39,13 @@ _START = "runc create failed: unable to start container process: "
 def test_kind_of_error(words: str, expected: type[Exception]) -> None:
     """What runc and crun say of a command is told apart from all else, such as a missing working directory."""
     assert type(failure("runc", "create", _json(words))) is expected
+
+
+def test_the_command_is_named() -> None:
+    """Where the runtime does not say which command it could not execute."""
+    assert failure("crun", "exec", "open executable: Permission denied", "/x").message.startswith("/x: open")
+    told = _START + 'exec: "/x": permission denied'
+    assert failure("runc", "exec", _json(told), "/x").message == 'exec: "/x": permission denied'
 
 
 def test_last_error_of_the_log_is_quoted() -> None:

@@ -185,3 +185,33 @@ def test_a_crash_leaves_no_mount(pouchd: Daemon) -> None:
     pouchd.pouch("rm", "-fv", "c")
     mounted = subprocess.run(["grep", "-c", str(pouchd.run_dir), "/proc/self/mounts"], capture_output=True, text=True)
     assert mounted.stdout.strip() == "0"
+
+
+@flag("--userns")
+def test_other_users_of_the_host_stay_out(pouchd: Daemon) -> None:
+    """The way to the root file system is open to the container's root alone."""
+    id_ = pouchd.text("run", "-d", "busybox", "sleep", "1000")
+    root = pouchd.run_dir / "mounts" / id_ / "root"
+    assert root.is_mount()
+
+    def looks(user: int, group: int) -> int:
+        return subprocess.run(["test", "-d", root / "etc"], user=user, group=group, extra_groups=[]).returncode
+
+    assert (looks(UIDS, GIDS), looks(65534, 65534), looks(UIDS + 1000, GIDS + 1000)) == (0, 1, 1)
+
+
+def test_copies_have_the_container_s_ids(pouchd: Daemon, tmp_path: Path) -> None:
+    """cp -a keeps the ids that the container sees, to its root file system and to a volume, whether it runs or not."""
+    (tmp_path / "file").write_text("x")
+    os.chown(tmp_path / "file", 5, 6)
+    pouchd.pouch("run", "-d", "--name", "box", "-v", "mapped:/v", "busybox", "sleep", "1000")
+    for place in ("/one", "/v/one"):
+        pouchd.pouch("cp", "-a", tmp_path / "file", f"box:{place}")
+    pouchd.pouch("stop", "-t", "0", "box")
+    for place in ("/two", "/v/two"):
+        pouchd.pouch("cp", "-a", tmp_path / "file", f"box:{place}")
+    pouchd.pouch("start", "box")
+    script = "stat -c %u:%g /one /two /v/one /v/two"
+    assert pouchd.text("exec", "box", "sh", "-c", script).split() == ["5:6"] * 4
+    pouchd.pouch("cp", "-a", "box:/v/two", tmp_path / "back")
+    assert ((tmp_path / "back").stat().st_uid, (tmp_path / "back").stat().st_gid) == (5, 6)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.vm.borrowed import borrow
 
-pytestmark = pytest.mark.vm(cgroup="v2")
+DISK = "ext4:noatime"
+pytestmark = pytest.mark.vm(cgroup="v2", disks=[DISK])
 globals().update(borrow("tests.integration.test_spec_userns"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _daemons_on_a_disk(disks: dict[str, Path]) -> Iterator[None]:
+    """The machine's /var/tmp is a tmpfs, which kernels before 6.3 can't mount with mapped owners."""
+    subprocess.run(["mount", "--bind", disks[DISK], "/var/tmp"], check=True)
+    yield
+    subprocess.run(["umount", "/var/tmp"], check=True)

@@ -273,14 +273,15 @@ class OciCommandRuntime:
     @hookimpl
     def runtime_stats(self, task: Task) -> Stats:
         """See `RuntimeHooks`."""
-        return cgroup_stats(self._cgroup_of_running(task).path, self.layout)
+        return cgroup_stats(self.cgroup_of_running(task).path, self.layout)
 
     @hookimpl
     def runtime_processes(self, task: Task) -> tuple[TaskProcess, ...]:
         """See `RuntimeHooks`."""
-        return list_processes(self._cgroup_of_running(task).processes())
+        return list_processes(self.cgroup_of_running(task).processes())
 
-    def _cgroup_of_running(self, task: Task) -> Cgroup:
+    def cgroup_of_running(self, task: Task) -> Cgroup:
+        """Where the container's processes and limits are. Raises NotFound, Conflict if it does not run."""
         self._require_running(task)
         return self.cgroup(task)
 

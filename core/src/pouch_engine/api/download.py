@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -46,14 +47,15 @@ async def stream_archive(
             headers={"Content-Type": "application/x-tar", **(await headers() if headers else {})}
         )
         await response.prepare(request)
-        with broken_off_on_error(request):
-            while data:
-                await response.write(data)
-                data = await pipe.read()
-            await received(future, lambda _: None)
+        with suppress(ConnectionError):  # the client has gone, or the answer was broken off, which the log tells
+            with broken_off_on_error(request):
+                while data:
+                    await response.write(data)
+                    data = await pipe.read()
+                await received(future, lambda _: None)
+            await response.write_eof()
     finally:
         pipe.close()
-    await response.write_eof()
     return response
 
 

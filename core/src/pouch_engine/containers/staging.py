@@ -44,9 +44,11 @@ def stage_shm(context: Context, container: Container, size_bytes: int) -> Path |
 
 
 def stage_root(context: Context, container: Container, rootfs: Path) -> Path:
-    """Show the root file system at a path that everybody may walk to; what is in it has its own modes."""
+    """Show the root file system at a path that the container's root may walk to, and no other user of the host."""
     path = context.mounts_dir(container.id) / "root"
     _make(path)
+    os.chown(path.parent, 0, root_ids(container)[1])
+    path.parent.chmod(0o710)
     mounts.bind(rootfs, path)
     return path
 
@@ -101,10 +103,8 @@ def _bind_mapped(source: int, target: Path, userns: Path, mount: Mount) -> None:
 
 
 def _make(directory: Path) -> None:
-    directory.parent.mkdir(exist_ok=True)
-    directory.mkdir()
-    for each in (directory.parent, directory):
-        each.chmod(0o711)  # whatever the umask is: the mapped root walks through
+    directory.parent.mkdir(mode=0o700, exist_ok=True)
+    directory.mkdir(mode=0o700)
 
 
 def unstage(directory: Path) -> None:

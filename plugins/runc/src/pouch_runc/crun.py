@@ -13,7 +13,7 @@ from pydantic import Field
 from pouch_hookspecs import Resources, RuntimeFeatures, Task, hookimpl
 from pouch_hookspecs.errors import RuntimeFailed
 from pouch_linux import commands, mounts
-from pouch_linux.cgroups import Layout, Mode, detect_layout
+from pouch_linux.cgroups import Cgroup, Layout, Mode, detect_layout, is_systemd_form, open_cgroup
 from pouch_linux.namespaces import copy_mounts
 from pouch_sdk import OciCommandOptions, OciCommandRuntime, RuntimeCommand
 from pouch_sdk.runtime_command import find_command
@@ -87,6 +87,15 @@ class CrunRuntime(OciCommandRuntime):
                 write_fifo(self.command.root / task.id / "exec.fifo")
                 return
         super().runtime_start(task)
+
+    def cgroup_of_running(self, task: Task) -> Cgroup:
+        """See `OciCommandRuntime`; in a scope of systemd's crun makes another cgroup, and sets the limits there.
+
+        Which crun(1) has under `run.oci.systemd.subgroup`: `container` by default, on version 2 only.
+        """
+        outer = super().cgroup_of_running(task)
+        inner = open_cgroup(f"{outer.path}/container", self.layout)
+        return inner if is_systemd_form(task.cgroup) and inner.exists() else outer
 
     def update_document(self, task: Task, resources: Resources) -> dict[str, Any]:
         """See `OciCommandRuntime`; crun 1.8 writes -1, for no limit, as a number that the kernel refuses."""
