@@ -135,7 +135,8 @@ def test_a_link_is_a_link_unless_it_is_to_be_followed(box: Daemon, tmp_path: Pat
 def test_volumes_are_where_the_container_sees_them(box: Daemon, tree: Path) -> None:
     """What is copied to a volume's place is in the volume, not under it."""
     box.pouch("cp", tree, "box:/data")
-    assert box.text("run", "--rm", "-v", "boxdata:/v", "busybox", "cat", "/v/tree/file") == "content"
+    assert box.text("run", "--name", "look", "-v", "boxdata:/v", "busybox", "cat", "/v/tree/file") == "content"
+    box.pouch("rm", "look")
 
 
 def test_owners(box: Daemon, tree: Path, tmp_path: Path) -> None:

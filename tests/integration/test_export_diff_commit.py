@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import tarfile
 import threading
 import time
@@ -72,6 +74,17 @@ def test_export_of_a_running_container_has_no_mounts(pouchd: Daemon) -> None:
         names = tar.getnames()
     assert "t" in names
     assert [name for name in names if name.startswith(("t/", "proc/", "sys/", "dev/"))] == []
+
+
+def test_export_into_what_is_no_file(pouchd: Daemon, tmp_path: Path) -> None:
+    """A fifo is written to, not replaced by a file; so is /dev/null."""
+    pouchd.pouch("create", "--name", "box", "busybox", "true")
+    os.mkfifo(tmp_path / "fifo")
+    with subprocess.Popen(["tar", "-t", "-f", tmp_path / "fifo"], stdout=subprocess.PIPE) as tar:
+        pouchd.pouch("export", "-o", tmp_path / "fifo", "box")
+        assert tar.stdout is not None
+        assert b"bin/busybox\n" in tar.stdout.read()
+    assert [path.is_fifo() for path in tmp_path.iterdir()] == [True]
 
 
 def test_export_names_what_it_can_not_write(pouchd: Daemon, tmp_path: Path) -> None:

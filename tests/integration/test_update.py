@@ -385,7 +385,8 @@ def test_a_refusal_undoes_what_others_have_done(watching: Daemon) -> None:
 
 def test_a_runtime_that_refuses_undoes_enhancements(watching: Daemon) -> None:
     """The kernel's word comes last: enhancements are taken back."""
-    body = {"Memory": 96 * MIB, "MemorySwappiness": 10, "HostConfig": {"Isolation": {"first": {"level": 2}}}}
+    throttle = {"BlkioDeviceReadBps": [{"Path": "/dev/null", "Rate": 1}]}  # which no runtime changes while it runs
+    body = {"Memory": 96 * MIB, **throttle, "HostConfig": {"Isolation": {"first": {"level": 2}}}}
     status, answer = _update(watching, "box", body)
     assert status == 501, answer
     assert _told(watching, "first") == [[1, 2, 96 * MIB], [2, 1, 64 * MIB]]

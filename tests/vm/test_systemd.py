@@ -184,10 +184,13 @@ def test_the_watchdog_restarts_a_daemon_that_hangs(drop_in: Callable[[str], None
 
 
 def test_the_watchdog_is_content_with_a_busy_daemon(drop_in: Callable[[str], None]) -> None:
-    """Containers that are run for longer than its time do not make it bite."""
-    drop_in("WatchdogSec=6")
+    """Containers that are run for longer than its time do not make it bite.
+
+    Nor does LimitNOFILE=infinity, as docker's unit has it: nothing closes a thousand million descriptors one by one.
+    """
+    drop_in("WatchdogSec=15\nLimitNOFILE=infinity")
     daemon = shown("pouchd.service", "MainPID")
-    ends_at = time.monotonic() + 12
+    ends_at = time.monotonic() + 20
     while time.monotonic() < ends_at:
         pouch("run", "--rm", "busybox", "true")
     assert shown("pouchd.service", "MainPID") == daemon
@@ -331,14 +334,6 @@ def test_what_the_unit_grants_the_daemon_is_not_the_containers(service: None) ->
     daemon = shown("pouchd.service", "MainPID")
     assert Path(f"/proc/{daemon}/oom_score_adj").read_text() == "-500\n"
     assert pouch("run", "--rm", "busybox", "cat", "/proc/self/oom_score_adj").stdout == "0\n"
-
-
-def test_no_limit_of_descriptors_is_tolerated(drop_in: Callable[[str], None]) -> None:
-    """LimitNOFILE=infinity, as docker's unit has it: nothing closes a thousand million descriptors one by one."""
-    drop_in("LimitNOFILE=infinity")
-    begun = time.monotonic()
-    pouch("run", "--rm", "busybox", "true")
-    assert time.monotonic() - begun < 60
 
 
 def test_mounts_are_private(service: None) -> None:

@@ -39,9 +39,7 @@ read_support_format_tar = _declare("read_support_format_tar", c_int, c_void_p)
 read_open_fd = _declare("read_open_fd", c_int, c_void_p, c_int, c_size_t)
 read_open_memory = _declare("read_open_memory", c_int, c_void_p, c_char_p, c_size_t)
 read_next_header2 = _declare("read_next_header2", c_int, c_void_p, c_void_p)
-read_data_block = _declare(
-    "read_data_block", c_int, c_void_p, POINTER(c_void_p), POINTER(c_size_t), POINTER(c_int64)
-)
+read_data_block = _declare("read_data_block", c_int, c_void_p, POINTER(c_void_p), POINTER(c_size_t), POINTER(c_int64))
 read_extract2 = _declare("read_extract2", c_int, c_void_p, c_void_p, c_void_p)
 read_free = _declare("read_free", c_int, c_void_p)
 

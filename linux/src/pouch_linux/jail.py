@@ -48,6 +48,7 @@ class JailMount:
 
 def enter_root(root: str, inside: Sequence[JailMount] = (), *, read_only: bool = False) -> None:
     """Makes the directory `root` the process's root, with these mounts in it, in their order. Raises OSError."""
+    own_proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     _libc.unshare(_libc.CLONE_NEWNS)
     mounts.mount(None, "/", flags=MountFlag.REC | MountFlag.PRIVATE)
     mounts.bind(root, root, recursive=False)
@@ -60,6 +61,8 @@ def enter_root(root: str, inside: Sequence[JailMount] = (), *, read_only: bool =
     _libc.pivot_root(b".", b".")
     _libc.umount2(b".", _libc.MNT_DETACH)
     os.chdir("/")
+    _hide_kernel_filesystems(own_proc)
+    os.close(own_proc)
     _give_up_rights()
 
 

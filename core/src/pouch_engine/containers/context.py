@@ -130,7 +130,7 @@ class Context:
         return self.run / "exits" / container_id
 
     def plugins_run_dir(self, container_id: str) -> Path:
-        """Above the plugins' own `run_dir`s; a part of the id keeps paths short enough for their sockets (108 bytes)."""
+        """Above the plugins' `run_dir`s; a part of the id keeps paths short enough for sockets in them (108 bytes)."""
         return self.run / "own" / container_id[:24]
 
     def plugin_dirs(self, container_id: str, handler: str) -> tuple[Path, Path]:

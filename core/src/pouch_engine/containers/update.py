@@ -190,7 +190,7 @@ def _enhancements(context: Context, old: Container, new: Container, change: Upda
                 f"{handler.name} takes no part in container {old.name}, and can not be added to it",
                 hint="create the container anew with this option",
             )
-    if old.runtime in named and old.state.running:
+    if old.runtime in named - there and old.state.running:
         raise Conflict(f"options of the runtime {old.runtime} can not be changed while the container runs")
     return tuple(_with_options(context, each, options.get(each.handler, {}), annotations) for each in old.enhancements)
 
