@@ -103,7 +103,9 @@ def _tested_versions() -> dict[str, set[int]]:
 
     tests = Path(__file__).parent.parent / "tests/integration"
     with redirect_stdout(io.StringIO()):
-        code = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", str(tests)], plugins=[Collected()])
+        code = pytest.main(
+            ["--collect-only", "-q", "--assert=plain", "-p", "no:cacheprovider", str(tests)], plugins=[Collected()]
+        )
     if code != 0:
         raise RuntimeError(f"the tests in {tests} can not be collected: exit code {code}")
     return found

@@ -122,7 +122,7 @@ def test_ctrl_c_at_any_moment(own_pouchd: Daemon) -> None:
             run.wait(2)
         if run.poll() is None:  # it came before the trap was set, and pid 1 ignores what it does not handle
             run.send_signal(signal.SIGINT)
-        assert run.wait(30) in (130, -signal.SIGINT, 0), run.stderr and run.stderr.read()
+        assert run.wait(30) in (130, -signal.SIGINT, 0, 1)  # 1: the interpreter itself was still starting
         assert run.stderr is not None
         assert b"pouch_engine" not in run.stderr.read()  # a traceback of ours; the interpreter's own start may have one
         run.stderr.close()

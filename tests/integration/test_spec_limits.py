@@ -108,32 +108,28 @@ def test_io_weight(pouchd: Daemon) -> None:
 
 
 @pytest.fixture
-def weighing_disk(tmp_path: Path) -> Iterator[str]:
-    """A loop device whose scheduler is bfq, the only one that takes weights of single devices."""
+def disk(tmp_path: Path) -> Iterator[str]:
+    """A block device: a loop device of a small file."""
     file = tmp_path / "disk"
     file.write_bytes(bytes(1 << 20))
     made = subprocess.run(["losetup", "--find", "--show", file], capture_output=True, text=True)
     if made.returncode != 0:
         pytest.skip(f"this host gives no loop device: {made.stderr.strip()}")
-    device = made.stdout.strip()
+    yield made.stdout.strip()
+    subprocess.run(["losetup", "--detach", made.stdout.strip()], check=True)
+
+
+@pytest.fixture
+def weighing_disk(disk: str) -> str:
+    """One whose scheduler is bfq, the only one that takes weights of single devices."""
     try:
-        Path(f"/sys/block/{Path(device).name}/queue/scheduler").write_text("bfq")
-        yield device
+        Path(f"/sys/block/{Path(disk).name}/queue/scheduler").write_text("bfq")
     except OSError as error:
         pytest.skip(f"this kernel has no bfq: {error}")
-    finally:
-        subprocess.run(["losetup", "--detach", device], check=True)
+    return disk
 
 
-def disk() -> str:
-    """A block device of this host, for limits on it; none is ever written to."""
-    for entry in sorted(Path("/sys/block").iterdir()):
-        if not entry.name.startswith(("loop", "ram", "zram")) and Path(f"/dev/{entry.name}").is_block_device():
-            return f"/dev/{entry.name}"
-    pytest.skip("this host has no disk")
-
-
-@flag("--blkio-weight-device")
+@flag("--blkio-weight-device", versions=(1,))
 def test_io_weight_of_a_device(pouchd: Daemon, weighing_disk: str) -> None:
     """The weight stands beside the device's number, where its scheduler takes weights."""
     skip_without("blkio.bfq.weight_device", "io.bfq.weight")
@@ -152,12 +148,11 @@ def test_io_weight_of_a_device(pouchd: Daemon, weighing_disk: str) -> None:
         pytest.param("--device-write-iops", "80", "write_iops", "wiops", 80, marks=flag("--device-write-iops")),
     ],
 )
-def test_io_limits(pouchd: Daemon, name: str, given: str, v1: str, v2: str, rate: int) -> None:
+def test_io_limits(pouchd: Daemon, disk: str, name: str, given: str, v1: str, v2: str, rate: int) -> None:
     """The rate stands beside the device's number."""
     skip_without("blkio.throttle.read_bps_device", "io.max")
-    device = disk()
-    kernel = kernel_of(pouchd, name, f"{device}:{given}")
-    number = f"{os.major(os.stat(device).st_rdev)}:{os.minor(os.stat(device).st_rdev)}"
+    kernel = kernel_of(pouchd, name, f"{disk}:{given}")
+    number = f"{os.major(os.stat(disk).st_rdev)}:{os.minor(os.stat(disk).st_rdev)}"
     if V2:
         (line,) = [line for line in kernel.file("io", "io.max").read_text().splitlines() if line.startswith(number)]
         assert f"{v2}={rate}" in line.split()

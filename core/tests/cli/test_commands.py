@@ -88,7 +88,7 @@ def test_run(server: Server, pouch: Run) -> None:
     assert _routes(server) == [
         "POST /containers/create",
         f"POST /containers/{ID}/attach?stream=1&stdout=1&stderr=1",
-        f"POST /containers/{ID}/wait?condition=removed",
+        f"POST /containers/{ID}/wait?condition=next-exit",
         f"POST /containers/{ID}/start",
     ]
 

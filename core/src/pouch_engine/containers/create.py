@@ -113,8 +113,9 @@ def _settle_limits(config: ContainerConfig) -> tuple[ContainerConfig, list[str]]
 
 def _judge_runtime_options(registry: Registry, config: ContainerConfig) -> None:
     """Options of the container's runtime must fit it; those of another would mean nothing."""
+    enhancements = {handler.name for handler in registry.of_role("isolation")}
     for handler in registry.of_role("runtime"):
-        if handler.name in config.options and handler.name != config.runtime:
+        if handler.name in config.options and handler.name != config.runtime and handler.name not in enhancements:
             raise InvalidArgument(f"options for runtime {handler.name} are given, but the runtime is {config.runtime}")
     handler = registry.handler("runtime", config.runtime)
     assert handler.options is not None  # it is ready: its features were asked for
