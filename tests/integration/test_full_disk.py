@@ -17,7 +17,7 @@ from tests.pouchd import Daemon
 def small(busybox_tar: Path) -> Iterator[Daemon]:
     """A daemon whose root directory holds 48 MiB."""
     daemon = Daemon(f"pt{secrets.token_hex(4)}")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", daemon.root_dir], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=711", "tmpfs", daemon.root_dir], check=True)
     try:
         daemon.configure("")
         daemon.start()

@@ -232,3 +232,12 @@ def test_a_limit_that_can_not_be_is_left_out(pouchd: Daemon) -> None:
     done = pouchd.pouch("run", "--rm", "--allow-degraded", name, value, "busybox", "echo", "ran")
     assert done.stdout == b"ran\n"
     assert f"{name} is not in force" in done.stderr.decode()
+
+
+@flag("--allow-degraded", versions=(2,))
+@pytest.mark.parametrize("flags", [["--memory-swappiness", "5"], ["-m", "64m", "--oom-kill-disable"]])
+def test_limits_of_version_1_only(pouchd: Daemon, flags: list[str]) -> None:
+    """Version 2 of cgroups lacks them: refused with that reason."""
+    done = pouchd.pouch("run", "--rm", *flags, "busybox", "true", check=False)
+    assert done.returncode == 125
+    assert b"cgroup version 2 has no such limit" in done.stderr

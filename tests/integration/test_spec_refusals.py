@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cgroup_files import V2
 from tests.pouchd import Daemon
 
 WRONG_VALUES = [
@@ -166,10 +165,3 @@ def test_what_another_container_does_not_share(pouchd: Daemon, flags: list[str],
     """The other container runs, and still this can't be."""
     pouchd.pouch("run", "-d", "--name", "first", "busybox", "sleep", "1000")
     refused(pouchd, flags, words)
-
-
-@pytest.mark.skipif(not V2, reason="cgroup version 1 has these limits")
-@pytest.mark.parametrize("flags", [["--memory-swappiness", "5"], ["-m", "64m", "--oom-kill-disable"]])
-def test_limits_of_version_1_only(pouchd: Daemon, flags: list[str]) -> None:
-    """Version 2 of cgroups lacks them: refused with that reason."""
-    refused(pouchd, flags, "cgroup version 2 has no such limit")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,24 @@ UIDS, GIDS = 1_700_000, 1_800_000
 
 @pytest.fixture(scope="module")
 def sub_id_owner() -> Iterator[str]:
-    """A name with 65536 sub-ids in /etc/subuid and /etc/subgid, which are afterwards as they were."""
+    """A name with 65536 sub-ids in /etc/subuid and /etc/subgid, which it is taken out of afterwards."""
     owner = f"pt{secrets.token_hex(4)}"
-    before = {path: path.read_text() if path.exists() else None for path in (Path("/etc/subuid"), Path("/etc/subgid"))}
-    for (path, text), first in zip(before.items(), (UIDS, GIDS), strict=True):
-        path.write_text(f"{text or ''}{owner}:{first}:65536\n")
+    lines = {Path("/etc/subuid"): f"{owner}:{UIDS}:65536\n", Path("/etc/subgid"): f"{owner}:{GIDS}:65536\n"}
+    for path, line in lines.items():
+        _change(path, lambda text, line=line: text + line)  # type: ignore[misc]
     yield owner
-    for path, text in before.items():
-        if text is None:
-            path.unlink()
-        else:
-            path.write_text(text)
+    for path, line in lines.items():
+        _change(path, lambda text, line=line: text.replace(line, ""))  # type: ignore[misc]
+
+
+def _change(path: Path, change: Callable[[str], str]) -> None:
+    """Other runs of these tests have lines there, too."""
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        text = change(file.read())
+        file.truncate(0)
+        file.write(text)
 
 
 @pytest.fixture(scope="module")

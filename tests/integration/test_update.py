@@ -238,8 +238,8 @@ def test_a_daemon_that_is_killed_in_an_update(own_pouchd: Daemon, tmp_path: Path
     """The kernel has the new limits, the record the old ones: the next daemon puts the record's in force."""
     wrapper, done = tmp_path / "runtime", tmp_path / "done"
     wrapper.write_text(
-        f'#!/bin/sh\ncase "$*" in *" update "*) runc "$@"; [ -e {done} ] || {{ touch {done}; sleep 1000; }}; exit 0;;\n'
-        'esac\nexec runc "$@"\n'
+        f'#!/bin/sh\ncase "$*" in *" update "*) runc "$@"; [ -e {done} ] && exit; touch {done};\n'
+        f'while [ -e {done} ]; do sleep 0.1; done; exit;;\nesac\nexec runc "$@"\n'
     )
     wrapper.chmod(0o755)
     own_pouchd.stop()
@@ -261,6 +261,7 @@ def test_a_daemon_that_is_killed_in_an_update(own_pouchd: Daemon, tmp_path: Path
     own_pouchd.start()
     assert kernel.limits == before
     assert own_pouchd.inspect("box")["HostConfig"]["Memory"] == 64 * MIB
+    done.unlink()  # the killed daemon's call of the runtime ends
 
 
 def test_update_while_it_starts(pouchd: Daemon) -> None:

@@ -13,6 +13,5 @@ globals().update(
         "tests.integration.test_spec_limits",
         "tests.integration.test_spec_mounts",
         "tests.integration.test_spec_process",
-        "tests.integration.test_spec_refusals",
     )
 )
