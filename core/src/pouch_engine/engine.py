@@ -201,6 +201,12 @@ class Engine:
         """
         return self._context.table.find(name)
 
+    def settle(self, seconds: float = 2.0) -> None:
+        """Wait for removals that go on behind an answer (docs/decisions/0005), each at most so long: what they used is
+        free, or not, when a client asks for it next.
+        """
+        self._context.table.settle(seconds)
+
     def containers(self) -> list[Container]:
         """All containers, newest first."""
         return self._context.table.all()

@@ -79,6 +79,7 @@ async def tag_image(request: web.Request) -> web.Response:
 async def remove_image(request: web.Request) -> web.Response:
     """DELETE /images/{name}."""
     engine = request.app[ENGINE]
+    await request.app[WORKERS].look(engine.settle)
     removed = await request.app[WORKERS].change(
         engine.images.remove,
         request.match_info["name"],

@@ -38,6 +38,7 @@ async def prune_containers(request: web.Request) -> web.Response:
     def wanted(container: Container) -> bool:
         return fits(container.created_at, container.labels)
 
+    await request.app[WORKERS].look(request.app[ENGINE].settle)
     pruned = await request.app[WORKERS].change(request.app[ENGINE].containers_prune, wanted)
     return web.json_response({"ContainersDeleted": list(pruned.ids) or None, "SpaceReclaimed": pruned.bytes})
 
@@ -56,6 +57,7 @@ def _prune_images(
     engine: Engine, named: bool, fits: Callable[[datetime, Mapping[str, str]], bool]
 ) -> tuple[list[dict[str, str]], int]:
     removed: list[dict[str, str]] = []
+    engine.settle()
     before = engine.images.layers_bytes()
     for image in engine.images.images():
         if (image.names and not named) or users(engine, image.id) or not fits(_created(image), image.labels):

@@ -34,6 +34,7 @@ async def list_volumes(request: web.Request) -> web.Response:
     filters = queries.filters(request, _FILTERS)
 
     def find() -> list[dict[str, object]]:
+        engine.settle()
         return [volume_document(engine.volumes, volume) for volume in select(engine, filters)]
 
     return web.json_response({"Volumes": await request.app[WORKERS].look(find), "Warnings": []})
@@ -98,6 +99,7 @@ async def inspect_volume(request: web.Request) -> web.Response:
 async def remove_volume(request: web.Request) -> web.Response:
     """DELETE /volumes/{name}."""
     engine = request.app[ENGINE]
+    await request.app[WORKERS].look(engine.settle)
     await request.app[WORKERS].change(
         engine.volumes.remove,
         request.match_info["name"],
@@ -114,6 +116,7 @@ async def prune_volumes(request: web.Request) -> web.Response:
     everything = True in _switches("all", filters.get("all", ()))
 
     def prune() -> list[str]:
+        engine.settle()
         removed = []
         for volume in select(engine, {"label": filters["label"]} if "label" in filters else {}):
             if (volume.anonymous or everything) and not users(engine, volume.name):

@@ -49,6 +49,18 @@ class Containers:
         with lock:
             yield
 
+    def settle(self, seconds: float) -> None:
+        """Wait for the removals that go on behind an answer (--rm), each at most so long."""
+        with self._guard:
+            busy = [
+                lock
+                for id_, lock in self._locks.items()
+                if id_ in self._records and self._records[id_].intent is Intent.REMOVING
+            ]
+        for lock in busy:
+            if lock.acquire(timeout=seconds):
+                lock.release()
+
     def insert(self, container: Container) -> None:
         """Add a new one.
 
