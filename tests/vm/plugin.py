@@ -23,7 +23,7 @@ _RUNNER = "tests.vm.guest.run"
 # An emulated processor is ten to twenty times slower than a real one.
 BOOT_SECONDS = 120.0
 TEST_SECONDS = 300.0
-RUN_SECONDS = 900.0
+RUN_SECONDS = 2700.0
 MARKER = (
     "vm(cgroup, init, disks, kernel): run in a virtual machine with this cgroup version (v2, v1, hybrid), this init "
     "(none, systemd), these disks (as ext4:prjquota, xfs:pquota), the kernel of this Debian package"
