@@ -207,6 +207,10 @@ class Engine:
         """
         self._context.table.settle(seconds)
 
+    def volume_users(self, volume: str) -> list[str]:
+        """The names of the containers that have a volume, running or not."""
+        return remove.volume_users(self._context, volume)
+
     def containers(self) -> list[Container]:
         """All containers, newest first."""
         return self._context.table.all()

@@ -23,11 +23,6 @@ _FILTERS = ("dangling", "driver", "label", "name")
 _PRUNE_FILTERS = ("all", "label")
 
 
-def users(engine: Engine, volume: str) -> list[str]:
-    """The names of the containers that have a volume mounted, running or not."""
-    return [c.name for c in engine.containers() if any(mount.volume == volume for mount in c.mounts)]
-
-
 async def list_volumes(request: web.Request) -> web.Response:
     """GET /volumes."""
     engine = request.app[ENGINE]
@@ -57,7 +52,7 @@ def _fits(engine: Engine, volume: Volume, filters: Filters) -> bool:
             return False
         if name == "label" and not _has_labels(volume, values):
             return False
-        if name == "dangling" and (not users(engine, volume.name)) not in _switches(name, values):
+        if name == "dangling" and (not engine.volume_users(volume.name)) not in _switches(name, values):
             return False
     return True
 
@@ -103,7 +98,7 @@ async def remove_volume(request: web.Request) -> web.Response:
     await request.app[WORKERS].change(
         engine.volumes.remove,
         request.match_info["name"],
-        lambda volume: users(engine, volume),
+        engine.volume_users,
         force=queries.boolean(request, "force"),
     )
     return web.Response(status=204)
@@ -119,9 +114,9 @@ async def prune_volumes(request: web.Request) -> web.Response:
         engine.settle()
         removed = []
         for volume in select(engine, {"label": filters["label"]} if "label" in filters else {}):
-            if (volume.anonymous or everything) and not users(engine, volume.name):
+            if (volume.anonymous or everything) and not engine.volume_users(volume.name):
                 try:
-                    engine.volumes.remove(volume.name, lambda name: users(engine, name), force=True)
+                    engine.volumes.remove(volume.name, engine.volume_users, force=True)
                 except Conflict:
                     continue  # a container took it meanwhile
                 removed.append(volume.name)

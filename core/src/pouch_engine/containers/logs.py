@@ -121,13 +121,6 @@ class LogFiles:
                 if last:
                     return
 
-    def size(self) -> int:
-        """Bytes in the newest file."""
-        try:
-            return self.path.stat().st_size
-        except FileNotFoundError:
-            return 0
-
 
 def _within(entry: Entry, since: datetime | None, until: datetime | None) -> bool:
     if since is None and until is None:

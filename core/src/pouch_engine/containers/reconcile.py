@@ -11,7 +11,6 @@ from functools import partial
 from pouch_hookspecs import StoredKind, TaskState, TaskStatus
 from pouch_hookspecs.errors import PouchError
 from pouch_hookspecs.hooks import IsolationHooks, StorageHooks
-from pouch_linux.pidfd import process_start_time
 
 from . import ended, remove, restarts, staging, teardown, update
 from .context import Context
@@ -66,8 +65,8 @@ def _mend_start(context: Context, container: Container) -> None:
             container.id,
             intent=Intent.NONE,
             status=Status.RUNNING,
-            supervised=_pid(state.supervised_pid),
-            init=_pid(state.init_pid),
+            supervised=Pid.of(state.supervised_pid),
+            init=Pid.of(state.init_pid),
             started_at=state.started_at or datetime.now(UTC),
         )
         _mend_run(context, container)
@@ -143,15 +142,6 @@ def _runtime_state(context: Context, container: Container) -> TaskState | None:
         return context.runtime(container).runtime_state(task=context.task(container))
     except PouchError as error:
         log.warning("runtime %s does not tell about %s: %s", container.runtime, container.id[:12], error)
-        return None
-
-
-def _pid(pid: int | None) -> Pid | None:
-    if pid is None:
-        return None
-    try:
-        return Pid(pid=pid, start_time=process_start_time(pid))
-    except OSError:
         return None
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pydantic import Field, JsonValue
 
 from pouch_hookspecs import ContainerConfig, IdMappings, Model, Mount, Resources
-from pouch_linux.pidfd import ProcessIdentity
+from pouch_linux.pidfd import ProcessIdentity, process_start_time
 
 
 class Status(StrEnum):
@@ -38,6 +38,16 @@ class Pid(Model):
 
     pid: int
     start_time: int
+
+    @classmethod
+    def of(cls, pid: int | None) -> Pid | None:
+        """The process with its start time; one that has ended already is remembered without (0 fits no process)."""
+        if pid is None:
+            return None
+        try:
+            return cls(pid=pid, start_time=process_start_time(pid))
+        except OSError:
+            return cls(pid=pid, start_time=0)
 
     def identity(self) -> ProcessIdentity:
         """For signals and waiting."""

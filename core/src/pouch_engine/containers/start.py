@@ -15,7 +15,6 @@ from pouch_engine.spec.users import resolve_user
 from pouch_hookspecs import Adjustment, MergedAdjustment, Mount, NamespaceKind, Resources, Task, TaskState, User
 from pouch_hookspecs.errors import CommandNotExecutable, CommandNotFound, Conflict, PouchError
 from pouch_linux.paths import Root
-from pouch_linux.pidfd import process_start_time
 
 from . import remove, sharing, staging, userns
 from .context import Context
@@ -177,12 +176,12 @@ def _prepare_root(container: Container, rootfs: Path) -> User:
 
 
 def _record_start(context: Context, container_id: str, created: TaskState, merged: MergedAdjustment) -> None:
-    supervised = _pid(created.supervised_pid)
+    supervised = Pid.of(created.supervised_pid)
     container = context.table.get(container_id)
     state = State(
         status=Status.RUNNING,
         supervised=supervised,
-        init=_pid(created.init_pid),
+        init=Pid.of(created.init_pid),
         started_at=datetime.now(UTC),
         restart_count=container.state.restart_count,
         quick_ends=container.state.quick_ends,
@@ -191,16 +190,6 @@ def _record_start(context: Context, container_id: str, created: TaskState, merge
     context.table.update(container_id, state=state, intent=Intent.NONE, owners=merged.owners)
     if supervised is not None:
         context.exits.guard(context.exit_path(container_id), supervised.pid)
-
-
-def _pid(pid: int | None) -> Pid | None:
-    """The process with its start time; one that has ended already is remembered without (0 fits no process)."""
-    if pid is None:
-        return None
-    try:
-        return Pid(pid=pid, start_time=process_start_time(pid))
-    except OSError:
-        return Pid(pid=pid, start_time=0)
 
 
 def _record_failure(context: Context, container_id: str, error: BaseException) -> None:
